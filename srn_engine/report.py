@@ -1,0 +1,170 @@
+"""A report on held-out views: compare.png and report.html, which needs no other file and no network."""
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from .pictures import Bytes, LabelClass, ViewResult, all_depths, depth_range, picture_rows, write_sheet
+
+# How each metric is headed and written, in the order of the tables' columns.
+METRICS = {
+    "psnr": ("PSNR, dB", "{:.2f}"),
+    "ssim": ("SSIM", "{:.4f}"),
+    "depth_abs_rel": ("depth abs-rel", "{:.4f}"),
+    "miou": ("mIoU", "{:.3f}"),
+}
+PICTURED_VIEWS = 24  # the worst ones; the others stand in the table with their numbers alone
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; --soft: #888; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; } th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); }
+th { text-align: left; font-weight: 600; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+figure { display: inline-block; margin: .2rem .3rem .6rem 0; }
+figure img { width: 136px; image-rendering: pixelated; border: 1px solid var(--line); display: block; }
+figcaption { font-size: .75rem; color: var(--soft); }
+.key { display: inline-block; margin-right: 1rem; } .key i { display: inline-block; width: .9em; height: .9em;
+  border: 1px solid var(--line); margin-right: .35em; vertical-align: -.1em; }
+.curve { max-width: 100%; } p.note { color: var(--soft); }
+"""
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    views: Sequence[ViewResult],
+    mean: Mapping[str, float | None],
+    classes: Sequence[LabelClass] = (),
+    curve: Sequence[tuple[float, float]] = (),
+) -> Path:
+    """Write `compare.png` and `report.html` into `folder` (made where it is missing); return the report's path.
+
+    `mean` holds the means of METRICS over the views and any further numbers worth showing; `curve` is the training's
+    course as (seconds, PSNR). Raises ValueError without views.
+    """
+    if not views:
+        raise ValueError("a report needs at least one view")
+    folder.mkdir(parents=True, exist_ok=True)
+    worst_first = sorted(views, key=lambda view: view.psnr)
+    sheet = folder / "compare.part.png"
+    write_sheet(sheet, title, worst_first, classes)
+    os.replace(sheet, folder / "compare.png")
+    page = folder / "report.part.html"
+    page.write_text(_page(title, worst_first, mean, classes, curve), encoding="utf-8")
+    return page.replace(folder / "report.html")
+
+
+def _page(
+    title: str,
+    views: Sequence[ViewResult],
+    mean: Mapping[str, float | None],
+    classes: Sequence[LabelClass],
+    curve: Sequence[tuple[float, float]],
+) -> str:
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{len(views)} held-out views, rendered by Cycles and by the neural scene from the same cameras.</p>",
+        _summary(mean),
+    ]
+    if len(curve) > 1:
+        parts.append(f'<h2>Training</h2><img class="curve" alt="PSNR over time" src="{_curve(curve)}">')
+    parts.append(f"<h2>All views, worst first</h2>{_table(views)}")
+    pictured = views[:PICTURED_VIEWS]
+    parts.append(f"<h2>Pictures{'' if len(pictured) == len(views) else f' of the {len(pictured)} worst'}</h2>")
+    parts.append('<p class="note">Error: black is none, bright yellow a tenth of the range or more.</p>')
+    parts.append(_key(classes))
+    parts.append(_pictures(pictured, classes))
+    parts.append("</body></html>\n")
+    return "\n".join(parts)
+
+
+def _summary(mean: Mapping[str, float | None]) -> str:
+    rows = [
+        f'<tr><th>{escape(METRICS[name][0])}</th><td class="number">{_number(name, mean[name])}</td></tr>'
+        for name in METRICS
+        if name in mean
+    ]
+    rows += [
+        f'<tr><th>{escape(name.replace("_", " "))}</th><td class="number">{_number(name, value)}</td></tr>'
+        for name, value in mean.items()
+        if name not in METRICS
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _table(views: Sequence[ViewResult]) -> str:
+    head = "".join(f"<th>{escape(label)}</th>" for label, _ in METRICS.values())
+    rows = [
+        f"<tr><td>{escape(view.name)}</td>"
+        + "".join(f'<td class="number">{_number(name, getattr(view, name))}</td>' for name in METRICS)
+        + "</tr>"
+        for view in views
+    ]
+    return f"<table><tr><th>view</th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _pictures(views: Sequence[ViewResult], classes: Sequence[LabelClass]) -> str:
+    rows = picture_rows(views, classes, depth_range(all_depths(views)))
+    blocks = []
+    for index, view in enumerate(views):
+        figures = "".join(
+            f'<figure><img alt="{escape(label)}" src="{_data_url(pictures[index])}">'
+            f"<figcaption>{escape(label)}</figcaption></figure>"
+            for label, pictures in rows.items()
+        )
+        blocks.append(f"<div><strong>{escape(view.name)}</strong> {view.psnr:.2f} dB<br>{figures}</div>")
+    return "\n".join(blocks)
+
+
+def _key(classes: Sequence[LabelClass]) -> str:
+    items = []
+    for one in classes:
+        red, green, blue = (round(255 * channel) for channel in one.colour)
+        items.append(f'<span class="key"><i style="background:rgb({red},{green},{blue})"></i>{escape(one.name)}</span>')
+    return f"<p>{''.join(items)}</p>" if items else ""
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return METRICS.get(name, ("", "{:.4g}"))[1].format(value)
+
+
+def _curve(curve: Sequence[tuple[float, float]]) -> str:
+    """PSNR over seconds as a data URL; grey on transparent, so that it reads on white and on black."""
+    seconds, psnr = np.asarray(curve, dtype=float).T
+    figure = Figure(figsize=(7, 2.6), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(seconds, psnr, color="#3b8eea", linewidth=2)
+    axes.set_xlabel("seconds of training", color="#888")
+    axes.set_ylabel("PSNR, dB", color="#888")
+    axes.tick_params(colors="#888")
+    axes.grid(color="#888", alpha=0.3)
+    axes.patch.set_alpha(0)
+    for side, spine in axes.spines.items():
+        spine.set_color("#888")
+        spine.set_visible(side in ("left", "bottom"))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return _png_url(buffer.getvalue())
+
+
+def _data_url(picture: Bytes) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    return _png_url(buffer.getvalue())
+
+
+def _png_url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
