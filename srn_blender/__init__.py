@@ -1,0 +1,1 @@
+"""SRN for Blender: turns objects into neural scenes and brings them back."""

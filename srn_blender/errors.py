@@ -1,0 +1,5 @@
+"""What goes wrong through no fault of the program, said to the person in front of it."""
+
+
+class UserError(Exception):
+    """Carries one sentence that says what to do; operators report it, scripts print it."""
