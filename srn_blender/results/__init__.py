@@ -1,0 +1,1 @@
+"""What the engine sends back, inside Blender: image datablocks and compositor trees."""
