@@ -1,0 +1,1 @@
+"""The engine's socket: protocol, jobs, connections (docs/protocol.md)."""
