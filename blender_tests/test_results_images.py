@@ -6,16 +6,10 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-import pytest
 
 from srn_blender.results import images
 
 PALETTE = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.6, 1.0]]
-
-
-@pytest.fixture(autouse=True)
-def empty_file() -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
 def arrays(height: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:
