@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import bpy
@@ -12,6 +13,9 @@ IS_5 = bpy.app.version >= (5, 0)
 
 # The compositor. 4.x keeps the tree in the scene and has nodes of its own for mixing and arithmetic; 5.x takes any node
 # group of the right kind as the scene's tree, ends it like a group, and shares those nodes with the shader editor.
+
+
+COMPOSITOR_OUTPUT = "NodeGroupOutput" if IS_5 else "CompositorNodeComposite"
 
 
 class MixNode(NamedTuple):
@@ -42,29 +46,19 @@ def existing_compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | Non
 
 def add_compositor_output(tree: Any) -> Any:
     """A node whose first input is what the scene's compositing gives; the other outputs stay, without effect."""
-    if not IS_5:
-        node = tree.nodes.new("CompositorNodeComposite")
-        tree.nodes.active = node
-        return node
-    outputs = [item for item in tree.interface.items_tree if item.item_type == "SOCKET" and item.in_out == "OUTPUT"]
-    if not outputs:
+    if IS_5 and not any(item.item_type == "SOCKET" and item.in_out == "OUTPUT" for item in tree.interface.items_tree):
         tree.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    node = tree.nodes.new("NodeGroupOutput")
-    node.is_active_output = True
+    node = tree.nodes.new(COMPOSITOR_OUTPUT)
+    activate_compositor_output(tree, node)
     return node
 
 
-def activate_compositor_output(tree: Any) -> None:
-    """Lets some output node that is left in the tree take effect."""
-    kind = "NodeGroupOutput" if IS_5 else "CompositorNodeComposite"
-    for node in tree.nodes:
-        if node.bl_idname != kind:
-            continue
-        if IS_5:
-            node.is_active_output = True
-        else:
-            tree.nodes.active = node
-        return
+def activate_compositor_output(tree: Any, node: Any) -> None:
+    """Lets this output node of the tree take effect, and no other."""
+    if IS_5:
+        node.is_active_output = True
+    else:
+        tree.nodes.active = node
 
 
 def add_mix(tree: Any, blend_type: str, clamp: bool = False) -> MixNode:
@@ -114,3 +108,61 @@ def add_wipe(tree: Any) -> tuple[Any, Any, Any]:
         node.inputs["Rotation"].default_value = -math.pi / 2
     by_id = {socket.identifier: socket for socket in node.inputs}
     return by_id["Image_001"], by_id["Image"], node.outputs[0]
+
+
+# Render passes to files. Without a window nothing else gives pixels.
+
+
+def own_compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """An empty compositor tree that no other scene uses, in place of the one that `scene` has been copied with."""
+    any_scene: Any = scene
+    if IS_5:
+        any_scene.compositing_node_group = None
+    tree = compositor_tree(scene)
+    tree.nodes.clear()
+    return tree
+
+
+def remove_compositor_tree(scene: bpy.types.Scene) -> None:
+    """Removes the tree of a scene that is about to go; 4.x keeps it in the scene."""
+    tree = existing_compositor_tree(scene)
+    if IS_5 and tree is not None:
+        bpy.data.node_groups.remove(tree)
+
+
+def use_cpu_compositor(scene: bpy.types.Scene) -> None:
+    """5.2 composites on the GPU by default, which fails where there is none."""
+    scene.render.compositor_device = "CPU"
+
+
+def add_file_output(tree: Any, socket: Any, folder: Path, name: str, image_format: str, colour_mode: str) -> None:
+    """Writes what `socket` gives to the file that `file_output_path` names, at every render.
+
+    image_format: "PNG", with 8 bits, or "OPEN_EXR", with float32. colour_mode: "RGB" or "RGBA".
+    """
+    node = tree.nodes.new("CompositorNodeOutputFile")
+    if IS_5:
+        node.directory, node.file_name = str(folder), ""
+        node.format.media_type = "IMAGE"
+        node.file_output_items.clear()
+        node.file_output_items.new("RGBA", name)
+    else:
+        node.base_path = str(folder)
+        node.file_slots.clear()
+        node.file_slots.new(name)
+    node.format.file_format = image_format
+    node.format.color_mode = colour_mode
+    node.format.color_depth = "8" if image_format == "PNG" else "32"
+    tree.links.new(socket, node.inputs[0])
+
+
+def file_output_path(scene: bpy.types.Scene, folder: Path, name: str, suffix: str) -> Path:
+    """Where `add_file_output` has written; 4.x always adds the frame's number to the name."""
+    return folder / f"{name}{'' if IS_5 else f'{scene.frame_current:04d}'}.{suffix}"
+
+
+def index_socket(kind: str) -> str:
+    """The output of a Render Layers node that holds the pass indices; kind: "material" or "object"."""
+    if IS_5:
+        return {"material": "Material Index", "object": "Object Index"}[kind]
+    return {"material": "IndexMA", "object": "IndexOB"}[kind]
