@@ -20,6 +20,7 @@ from . import images
 
 GROUP = "SRN Compare"
 PREFIX = "SRN "
+OUTPUT = "SRN Output"
 CYCLES, CYCLES_DEPTH, DEPTH_RANGE, GAIN = "Cycles", "Cycles Depth", "Depth Range", "Gain"
 
 # What there is to look at: the mode, the group's output, what it shows, and the image without which it is not there.
@@ -48,15 +49,15 @@ def build(scene: bpy.types.Scene, mode: str, depth_range: float) -> list[str]:
     tree: Any = compat.compositor_tree(scene)
     _remove_nodes(tree)
     below = min((node.location.y for node in tree.nodes), default=0.0) - 400.0
-    layers = _add(tree, "CompositorNodeRLayers", "Render Layers", 0.0, below)
+    layers = _add(tree, "CompositorNodeRLayers", "SRN Render Layers", 0.0, below)
     layers.scene, layers.layer = scene, scene.view_layers[0].name
-    group = _add(tree, "CompositorNodeGroup", GROUP.removeprefix(PREFIX), 350.0, below)
+    group = _add(tree, "CompositorNodeGroup", GROUP, 350.0, below)
     group.node_tree = _build_group(depth_range)
     group.width = 200.0
     tree.links.new(layers.outputs["Image"], group.inputs[CYCLES])
     tree.links.new(layers.outputs["Depth"], group.inputs[CYCLES_DEPTH])
     output = compat.add_compositor_output(tree)
-    _place(output, "Output", 650.0, below)
+    _place(output, OUTPUT, 650.0, below)
     select(scene, mode)
     return changes
 
@@ -69,7 +70,8 @@ def select(scene: bpy.types.Scene, mode: str) -> None:
     _, name, _, _ = _find_mode(mode)
     source = tree.nodes[GROUP].outputs.get(name)
     if source is not None:
-        tree.links.new(source, tree.nodes[PREFIX + "Output"].inputs[0])
+        _adopt_output(tree)
+        tree.links.new(source, tree.nodes[OUTPUT].inputs[0])
 
 
 def is_built(scene: bpy.types.Scene) -> bool:
@@ -79,11 +81,18 @@ def is_built(scene: bpy.types.Scene) -> bool:
 
 
 def remove(scene: bpy.types.Scene) -> None:
-    """Takes the comparison out of the scene's compositor; an output that was there before takes effect again."""
+    """Takes the comparison out of the scene's compositor; an output that was there before takes effect again.
+
+    Where there is none, compositing is turned off: a tree without an output gives an empty picture.
+    """
     tree: Any = compat.existing_compositor_tree(scene)
     if tree is not None:
         _remove_nodes(tree)
-        compat.activate_compositor_output(tree)
+        others = [node for node in tree.nodes if node.bl_idname == compat.COMPOSITOR_OUTPUT]
+        if others:
+            compat.activate_compositor_output(tree, others[0])
+        else:
+            scene.render.use_compositing = False
 
 
 def _find_mode(mode: str) -> tuple[str, str, str, str]:
@@ -107,7 +116,17 @@ def _prepare_scene(scene: bpy.types.Scene) -> list[str]:
     return changes
 
 
+def _adopt_output(tree: Any) -> None:
+    """Gives our output node its name again: Blender 5 puts a nameless one in its place when it opens a file of 4.x."""
+    if OUTPUT in tree.nodes:
+        return
+    for link in tree.links:
+        if link.from_node.name == GROUP and link.to_node.bl_idname == compat.COMPOSITOR_OUTPUT:
+            link.to_node.name = OUTPUT
+
+
 def _remove_nodes(tree: Any) -> None:
+    _adopt_output(tree)
     for node in [node for node in tree.nodes if node.name.startswith(PREFIX)]:
         tree.nodes.remove(node)
 
@@ -127,8 +146,8 @@ def _build_group(depth_range: float) -> Any:
     for _, name, _, needed in MODES:
         if bpy.data.images.get(needed) is not None:
             interface.new_socket(name, in_out="OUTPUT", socket_type="NodeSocketColor")
-    inputs = _add(group, "NodeGroupInput", "Input", 0.0, 0.0).outputs
-    outputs = _add(group, "NodeGroupOutput", "Output", 2000.0, 0.0).inputs
+    inputs = _add(group, "NodeGroupInput", "SRN Input", 0.0, 0.0).outputs
+    outputs = _add(group, "NodeGroupOutput", OUTPUT, 2000.0, 0.0).inputs
     cycles = _over_white(group, _clip(group, inputs[CYCLES]))
     _compare_colour(group, cycles, inputs[GAIN], outputs)
     if "Depth" in outputs:
@@ -230,7 +249,7 @@ def _add(tree: Any, kind: str, name: str, x: float, y: float) -> Any:
 
 
 def _place(node: Any, name: str, x: float, y: float) -> None:
-    node.name = node.label = PREFIX + name
+    node.name = node.label = name
     node.location = (x, y)
 
 
