@@ -1,0 +1,274 @@
+"""The one engine of this Blender: its state, its requests and jobs. Everything here runs on the main thread.
+
+`poll` does what the thread's news ask for; a timer calls it in a window, `wait` and `wait_ready` in a script.
+"""
+
+import atexit
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from .client import Client, Event, Host, Lost, OtherHost, Ready
+from .messages import Answer, JobChange, Json, encode_request
+from .process import Address, EngineProcess, check_interpreter
+
+STOPPED, STARTING, READY, FAILED = "stopped", "starting", "ready", "failed"
+ENDED = ("done", "failed", "cancelled")
+
+
+def _ignore(news: object) -> None:
+    pass
+
+
+class JobHandle:
+    """A job of ours. `state` is the protocol's, and "asked" until the engine has taken it.
+
+    `progress` is the last `job` notification; `result` and `arrays` are there once it is done, `result` (what was
+    kept) once it is cancelled, `error` (a sentence) once it has failed.
+    """
+
+    def __init__(self, method: str, engine: "Engine") -> None:
+        self.method = method
+        self.state = "asked"
+        self.number: int | None = None
+        self.progress: Json = {}
+        self.result: Json = {}
+        self.arrays: Mapping[str, np.ndarray] = {}
+        self.error = ""
+        self._engine = engine
+        self._cancel_asked = False
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def cancel(self) -> None:
+        """Asks the engine to stop the job; how it ended comes as for any job."""
+        self._cancel_asked = True
+        if self.number is not None and not self.ended:
+            self._engine.request("cancel", {"job": self.number}, _ignore, _ignore)
+
+    def taken(self, number: int) -> None:
+        """Called by the engine once the job has its number."""
+        self.number = number
+        if self._cancel_asked:
+            self.cancel()
+
+
+@dataclass(frozen=True)
+class _Callbacks:
+    progress: Callable[[Json], None]
+    done: Callable[[Json, Mapping[str, np.ndarray]], None]
+    failed: Callable[[str], None]
+    cancelled: Callable[[Json], None]
+
+
+@dataclass(frozen=True)
+class _Request:
+    done: Callable[[Json], None]
+    failed: Callable[[str], None]
+
+
+class Engine:
+    """`state` is "stopped", "starting", "ready" or "failed"; `message` says it in a sentence, for a panel.
+
+    `info` is the result of `hello`, {} while there is none.
+    Every request and job gets exactly one of its callbacks, from `poll` or `stop`, whatever happens to the engine.
+    """
+
+    def __init__(self) -> None:
+        self.state = STOPPED
+        self.message = "The engine is not running."
+        self.info: Json = {}
+        self._client: Client | None = None
+        self._count = 0
+        self._requests: dict[int, _Request] = {}
+        self._jobs: dict[JobHandle, _Callbacks] = {}
+        self._calls: deque[Callable[[], None]] = deque()
+
+    def start(self, interpreter: str | Path) -> None:
+        """Starts an engine with a Python interpreter; returns at once, `state` tells how it goes.
+
+        UserError where the interpreter is no file.
+        """
+        self._open(EngineProcess(check_interpreter(str(interpreter))), "The engine is starting.")
+
+    def connect(self, host: str, port: int, token: str) -> None:
+        """Connects to an engine that runs already, here or on another machine; returns at once, as `start` does."""
+        self._open(OtherHost(Address(host, port, token)), f"Connecting to the engine at {host}:{port}.")
+
+    def stop(self) -> None:
+        """Ends our engine, or leaves another's; a training that runs saves what it has learned."""
+        if self._client is not None:
+            self._client.stop()
+        self._leave(STOPPED, "The engine is not running.", "The engine was stopped before this ended.")
+        self._run_calls()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Stops, and waits a moment for the end of the engine's process."""
+        client = self._client
+        self.stop()
+        if client is not None:
+            client.join(timeout)
+
+    def request(
+        self,
+        method: str,
+        params: Mapping[str, object],
+        done: Callable[[Json], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Sends a request; `done` gets its result ({} for null). UserError where no engine is ready."""
+        if self._client is None or self.state != READY:
+            raise UserError("The engine is not ready: start it first.")
+        self._count += 1
+        frame = encode_request(self._count, method, params)
+        self._requests[self._count] = _Request(done, failed)
+        self._client.send(frame)
+
+    def run_job(
+        self,
+        method: str,
+        params: Mapping[str, object],
+        *,
+        done: Callable[[Json, Mapping[str, np.ndarray]], None],
+        failed: Callable[[str], None],
+        cancelled: Callable[[Json], None],
+        progress: Callable[[Json], None] = _ignore,
+    ) -> JobHandle:
+        """Starts a job (`train`, `render`, `evaluate`). UserError where no engine is ready.
+
+        `progress` gets each `job` notification while the job waits or runs. Exactly one of these follows: `done`
+        (result, arrays by name), `failed` (a sentence) or `cancelled` (a result that says what was kept, maybe {}).
+        """
+        handle = JobHandle(method, self)
+        callbacks = _Callbacks(progress, done, failed, cancelled)
+
+        def taken(result: Json) -> None:
+            self._take(handle, result.get("job"))
+
+        def refused(sentence: str) -> None:
+            self._fail(handle, sentence)
+
+        self.request(method, params, taken, refused)
+        self._jobs[handle] = callbacks
+        return handle
+
+    def poll(self) -> None:
+        """Does what the news since the last call ask for; never blocks. What a callback raises comes out here."""
+        self._run_calls()
+        while self._client is not None and (event := self._client.next_event()) is not None:
+            self._handle(event)
+            self._run_calls()
+
+    def wait(self, handle: JobHandle, timeout: float) -> JobHandle:
+        """Polls until the job has ended, its callbacks called; UserError after `timeout` seconds."""
+        self._poll_until(lambda: handle.ended, timeout, f"{handle.method} did not end")
+        return handle
+
+    def wait_ready(self, timeout: float = 90.0) -> None:
+        """Polls until the engine is ready; UserError where it fails, or is not after `timeout` seconds."""
+        self._poll_until(lambda: self.state != STARTING, timeout, "the engine did not start")
+        if self.state != READY:
+            raise UserError(self.message)
+
+    def _poll_until(self, reached: Callable[[], bool], timeout: float, what: str) -> None:
+        deadline = time.monotonic() + timeout
+        self.poll()
+        while not reached():
+            if time.monotonic() > deadline:
+                raise UserError(f"Waited {timeout:g} seconds and {what}: wait longer, or stop the engine.")
+            time.sleep(0.005)
+            self.poll()
+
+    def _open(self, host: Host, message: str) -> None:
+        if self._client is not None:
+            raise UserError("An engine is running already: stop it first.")
+        self.state, self.message = STARTING, message
+        self._client = Client(host)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Ready(info):
+                self.state, self.info = READY, info
+                self.message = f"The engine is ready ({info.get('device')}, PyTorch {info.get('torch')})."
+            case Answer():
+                self._answered(event)
+            case JobChange():
+                self._changed(event)
+            case Lost(sentence):
+                self._leave(FAILED, sentence, sentence)
+
+    def _answered(self, answer: Answer) -> None:
+        request = self._requests.pop(answer.id, None) if answer.id is not None else None
+        if request is None:
+            self.message = f"The engine answered what was not asked: {answer.error or answer.result}"
+        elif answer.error is not None:
+            self._call(request.failed, answer.error)
+        else:
+            self._call(request.done, answer.result if isinstance(answer.result, dict) else {})
+
+    def _take(self, handle: JobHandle, number: object) -> None:
+        if handle not in self._jobs:
+            return  # the connection was lost meanwhile
+        if type(number) is not int:
+            self._fail(
+                handle, "The engine gave the job no number: bring the add-on and the engine to the same version."
+            )
+            return
+        handle.taken(number)
+
+    def _changed(self, change: JobChange) -> None:
+        state = change.state
+        handle = next((handle for handle in self._jobs if handle.number == state["job"]), None)
+        if handle is None:
+            return  # a job of an earlier connection
+        handle.progress = state
+        handle.state = str(state["state"])
+        result = state.get("result")
+        handle.result = result if isinstance(result, dict) else {}
+        if not handle.ended:
+            self._call(self._jobs[handle].progress, state)
+        elif handle.state == "failed":
+            self._fail(handle, str(state.get("error")))
+        elif handle.state == "done":
+            handle.arrays = change.arrays
+            self._call(self._jobs.pop(handle).done, handle.result, handle.arrays)
+        else:
+            self._call(self._jobs.pop(handle).cancelled, handle.result)
+
+    def _fail(self, handle: JobHandle, sentence: str) -> None:
+        callbacks = self._jobs.pop(handle, None)
+        if callbacks is not None:
+            handle.state, handle.error = "failed", sentence
+            self._call(callbacks.failed, sentence)
+
+    def _leave(self, state: str, message: str, sentence: str) -> None:
+        """Forgets the engine; whatever still waits for it fails with `sentence`."""
+        self._client, self.state, self.message, self.info = None, state, message, {}
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            self._call(request.failed, sentence)
+        for handle in list(self._jobs):
+            self._fail(handle, sentence)
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        self._calls.append(functools.partial(function, *args))
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
+
+
+@functools.cache
+def engine() -> Engine:
+    """The one engine of this Blender."""
+    the_engine = Engine()
+    atexit.register(the_engine.close)
+    return the_engine

@@ -1,0 +1,126 @@
+"""The add-on's half of docs/protocol.md: requests out, events in, arrays from `.npy` frames."""
+
+import io
+import json
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+PROTOCOL = 1
+CLIENT = "SRN for Blender"
+MAX_TEXT = 2**20  # bytes of one text frame
+MAX_BINARY = 2**30 + 4096  # bytes of one binary frame: an array and its header
+
+_ARRAYS = {"colour": ("<f4", 4), "depth": ("<f4", None), "normal": ("<f4", 3), "semantic": ("|u1", None)}
+
+Json = dict[str, object]
+
+
+class BadMessage(Exception):
+    """A frame that the protocol does not allow; the message is half a sentence."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to the request `id`: its result, or the sentence of its error."""
+
+    id: int | None
+    result: object = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class JobChange:
+    """A `job` notification and, with `done`, its arrays by name: rows from the top, read-only."""
+
+    state: Json
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def array_names(self) -> list[str]:
+        """The arrays whose binary frames follow."""
+        result = self.state.get("result")
+        names = result.get("arrays", []) if isinstance(result, dict) else []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadMessage("its list of arrays is none")
+        return names
+
+
+def encode_request(number: int, method: str, params: Mapping[str, object]) -> str:
+    """The text frame of a request; ValueError where `params` hold what JSON cannot."""
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}, allow_nan=False)
+
+
+def hello(number: int) -> str:
+    return encode_request(number, "hello", {"protocol": PROTOCOL, "client": CLIENT})
+
+
+def check_version(info: Mapping[str, object]) -> str | None:
+    """What is wrong with the engine's protocol version, in a sentence; None where it fits."""
+    version = info.get("protocol")
+    if version == PROTOCOL:
+        return None
+    older = "engine" if not isinstance(version, int) or version < PROTOCOL else "add-on"
+    return f"The add-on speaks protocol {PROTOCOL} and the engine protocol {version}: update the {older}."
+
+
+def decode(frame: str | bytes) -> Answer | JobChange:
+    """What a text frame says; BadMessage where it says nothing the protocol knows."""
+    if isinstance(frame, bytes):
+        raise BadMessage("an array came that was not announced")
+    if len(frame) > MAX_TEXT:
+        raise BadMessage("a text frame is over 1 MiB")
+    try:
+        message = json.loads(frame)
+    except (ValueError, RecursionError):
+        raise BadMessage("a text frame is not valid JSON") from None
+    if not isinstance(message, dict):
+        raise BadMessage("a text frame holds no object")
+    params = message.get("params")
+    if message.get("method") == "job" and isinstance(params, dict):
+        if type(params.get("job")) is not int or not isinstance(params.get("state"), str):
+            raise BadMessage("a job has no number or no state")
+        return JobChange(params)
+    return _answer(message)
+
+
+def _answer(message: Json) -> Answer:
+    number, error = message.get("id"), message.get("error")
+    if number is not None and type(number) is not int:
+        raise BadMessage("an answer has no number")
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return Answer(number, error=error["message"])
+    if "result" in message:
+        return Answer(number, result=message["result"])
+    raise BadMessage("a message is neither an answer nor a job's state")
+
+
+def decode_array(name: str, frame: str | bytes) -> np.ndarray:
+    """The array `name` in a `.npy` frame, without a copy; BadMessage where it is not as the protocol says.
+
+    `colour` (H, W, 4), `depth` (H, W) and `normal` (H, W, 3) are float32, `semantic` (H, W) is uint8.
+    """
+    if isinstance(frame, str) or name not in _ARRAYS:
+        raise BadMessage(f"an array {name!r} was announced and something else came")
+    dtype, channels = _ARRAYS[name]
+    shape, fortran, found, start = _header(name, frame)
+    good_shape = len(shape) == (2 if channels is None else 3) and shape[2:] == ((channels,) if channels else ())
+    # np.frombuffer never unpickles, but an array of objects is refused here all the same: by its dtype.
+    if found.str != dtype or fortran or not good_shape:
+        raise BadMessage(f"the array {name} is {found} {shape}")
+    if len(frame) - start != int(np.prod(shape, dtype=object)) * found.itemsize:
+        raise BadMessage(f"the array {name} has {len(frame) - start} bytes, which is not its size")
+    return np.frombuffer(frame, dtype=found, offset=start).reshape(shape)
+
+
+def _header(name: str, frame: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    stream = io.BytesIO(frame[:4096])
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise BadMessage(f"the array {name} is not in version 1.0 of .npy")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
+        raise BadMessage(f"the array {name} has no .npy header ({error})") from None
+    return shape, fortran, dtype, stream.tell()
