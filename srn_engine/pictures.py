@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from srn_engine.data.dataset import LabelClass
+
 Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
 
@@ -23,14 +25,6 @@ DEPTH_MAP = "viridis"
 MISS_COLOUR = (226, 226, 230)
 SHEET_COLUMNS = 5
 KEY_COLUMNS = 6
-
-
-@dataclass(frozen=True)
-class LabelClass:
-    """One semantic class: its name and its sRGB colour, 0 to 1. A class's id is its place in the list."""
-
-    name: str
-    colour: tuple[float, float, float]
 
 
 @dataclass(frozen=True)

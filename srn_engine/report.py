@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .pictures import Bytes, LabelClass, ViewResult, all_depths, depth_range, picture_rows, write_sheet
+from srn_engine.data.dataset import LabelClass
+
+from .pictures import Bytes, ViewResult, all_depths, depth_range, picture_rows, write_sheet
 
 # How each metric is headed and written, in the order of the tables' columns.
 METRICS = {

@@ -1,0 +1,45 @@
+"""What decodes a ray's feature: the pixel generator and the semantic head of the `fast` preset."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ViewPixelGenerator(nn.Module):
+    """Colour = the feature's first three channels + what a small network adds for this feature and direction.
+
+    The first part is summed along the ray with the feature, so soft edges blend as they should and learning starts at
+    once; the second brings gloss, shine and what the grid is too coarse for.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        last = nn.Linear(hidden, 3)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.net = nn.Sequential(nn.Linear(channels + 8, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last)
+
+    def forward(self, feature: Tensor, opacity: Tensor, directions: Tensor) -> Tensor:
+        """Colours (R, 3), sRGB-encoded and multiplied by opacity, from feature (R, F) and directions (R, 3)."""
+        cover = opacity[:, None]
+        base = feature[:, :3] + 0.5 * cover
+        added: Tensor = self.net(torch.cat([feature / (cover + 1e-2), _harmonics(directions)], dim=-1))
+        return base + cover * added
+
+
+class LinearSemanticHead(nn.Module):
+    """One linear layer from feature to classes (Kohli et al. 2020, section 3)."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, classes - 1)
+
+    def forward(self, feature: Tensor, opacity: Tensor) -> Tensor:
+        """Logits (R, classes - 1) of all classes but the background."""
+        logits: Tensor = self.linear(feature / (opacity.detach()[:, None] + 1e-2))
+        return logits
+
+
+def _harmonics(directions: Tensor) -> Tensor:
+    """The first two bands of spherical harmonics without the constant and the factors, (R, 8)."""
+    x, y, z = directions.unbind(-1)
+    return torch.stack([x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], dim=-1)

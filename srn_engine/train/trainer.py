@@ -1,0 +1,191 @@
+"""Trains one instance: rays drawn from all views, until the time or the steps are used up."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from srn_engine.data.dataset import Dataset, Views, over_white
+from srn_engine.data.rays import Batch, RayPool
+from srn_engine.errors import UserError
+from srn_engine.model.grid import FeatureGrid
+from srn_engine.model.hull import carve
+from srn_engine.model.presets import Preset
+from srn_engine.model.scene import NeuralScene
+from srn_engine.progress import Cancelled, Progress, Report
+from srn_engine.train.metrics import psnr
+from srn_engine.train.options import TrainOptions
+from srn_engine.train.run import Run, RunInfo
+
+REPORT_EVERY = 0.25  # seconds
+VALIDATE_EVERY = 10.0  # seconds, and at the end
+SAVE_EVERY = 30.0  # seconds, and at the end
+ADAM = {"betas": (0.9, 0.99), "eps": 1e-15}
+
+
+def train(dataset: Path, run: Path, options: TrainOptions, device: torch.device, report: Report) -> dict[str, Any]:
+    """Trains on a captured dataset and leaves the run in the folder `run`; returns the job's result.
+
+    Where `report` raises Cancelled, what was learned is saved and Cancelled carries the result on. UserError where
+    the dataset or the folder will not do.
+    """
+    preset = options.resolve()
+    data = Dataset.load(dataset)
+    if len(data.instances) != 1:
+        raise UserError(f"The preset {options.preset} trains one instance and {dataset} holds {len(data.instances)}.")
+    views = data.views("train", data.instances[0])
+    if len(views) < 2:
+        raise UserError(f"{dataset} has {len(views)} train views; capture more, 50 are a good start.")
+    report(Progress(0.0, f"Reading {len(views)} views"))
+    training = _Training(RayPool(views, device), len(data.classes), preset, options, device)
+    folder = Run.create(run, RunInfo(dataset.resolve(), options, data.instances, data.classes), training.scene)
+    watch = _Watch(folder, data.views("val", data.instances[0]), training, report)
+    try:
+        while training.step():
+            watch.look()
+    except Cancelled:
+        raise Cancelled(watch.finish()) from None
+    return watch.finish()
+
+
+class _Training:
+    """The state of a training: scene, optimiser, budget."""
+
+    def __init__(
+        self, rays: RayPool, classes: int, preset: Preset, options: TrainOptions, device: torch.device
+    ) -> None:
+        torch.manual_seed(options.seed)
+        self.preset, self.options = preset, options
+        self.rays = rays
+        self.batches = torch.Generator().manual_seed(options.seed)
+        self.steps, self.loss, self.stage = 0, math.nan, 0
+        self.started = time.perf_counter()
+        camera = rays.intrinsics
+        resolution = preset.stages[0][1]
+        cells = carve(rays.poses, (camera.fl_x, camera.fl_y), (camera.cx, camera.cy), rays.alphas, resolution)
+        if not cells.any():
+            raise UserError(
+                "No point is inside every view's silhouette; check that poses and pictures belong together."
+            )
+        grid = FeatureGrid(cells, preset.channels, preset.initial_density)
+        self.scene = NeuralScene(preset, grid, classes).to(device)
+        self.optimiser = self._new_optimiser()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def fraction(self) -> float:
+        """The part of the budget that is used up, 0 to 1."""
+        by_steps = self.steps / self.options.steps if self.options.steps else 0.0
+        budget = self.options.seconds or (None if self.options.steps else self.preset.seconds)
+        return min(1.0, max(by_steps, self.seconds / budget if budget else 0.0))
+
+    def step(self) -> bool:
+        """One optimiser step; False, and none taken, where the budget is used up."""
+        fraction = self.fraction
+        if fraction >= 1.0:
+            return False
+        self._advance_stage(fraction)
+        batch = self.rays.draw(self.preset.rays, self.batches)
+        loss = self._loss(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * self.preset.rate_decay**fraction
+        self.optimiser.step()
+        self.steps += 1
+        self.loss = loss.detach().item()
+        if not math.isfinite(self.loss):
+            raise UserError("The training diverged (its loss is no number); check the dataset's poses.")
+        if self.steps % self.preset.prune_every == 0:
+            self.scene.phi.prune(self.preset.empty_density)
+        return True
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        rendered = self.scene(batch.rays, self.batches)
+        loss = F.mse_loss(rendered.over(1.0), batch.colour)
+        loss = loss + self.preset.alpha_weight * F.mse_loss(rendered.opacity, batch.alpha)
+        head = self.scene.semantic_head
+        labelled = (batch.label > 0) & (rendered.opacity.detach() > 0.3)
+        if head is not None and labelled.any():
+            marched = rendered.marched
+            logits = head(marched.label_feature[labelled], marched.opacity[labelled])
+            loss = loss + self.preset.label_weight * F.cross_entropy(logits, batch.label[labelled] - 1)
+        return loss
+
+    def _advance_stage(self, fraction: float) -> None:
+        due = sum(fraction >= start for start, _ in self.preset.stages) - 1
+        if due > self.stage:
+            self.stage = due
+            self.scene.phi = self.scene.phi.refined(self.preset.stages[due][1], self.preset.empty_density)
+            self.optimiser = self._new_optimiser()
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        phi = self.scene.phi
+        heads = [p for name, p in self.scene.named_parameters() if not name.startswith("phi.")]
+        rates = [
+            ([phi.density], self.preset.density_rate),
+            ([phi.features], self.preset.feature_rate),
+            (heads, self.preset.network_rate),
+        ]
+        groups = [{"params": params, "lr": rate, "initial_lr": rate} for params, rate in rates]
+        return torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
+
+
+@dataclass
+class _Watch:
+    """Looks after a training: reports, validates, saves."""
+
+    run: Run
+    views: Views
+    training: _Training
+    report: Report
+    reported: float = -math.inf
+    validated: float = 0.0
+    saved: float = 0.0
+    psnr: float | None = None
+
+    def look(self) -> None:
+        """Does what is due."""
+        now = self.training.seconds
+        if now - self.validated > VALIDATE_EVERY:
+            self._validate()
+        if now - self.saved > SAVE_EVERY:
+            self.run.save(self.training.scene)
+            self.saved = self.training.seconds
+        if now - self.reported > REPORT_EVERY:
+            self.reported = now
+            self._tell()
+
+    def finish(self) -> dict[str, Any]:
+        """Saves, validates, and returns the job's result."""
+        seconds = self.training.seconds
+        self.run.save(self.training.scene)
+        self._validate()
+        return {"run": str(self.run.folder), "steps": self.training.steps, "seconds": seconds, "psnr": self.psnr}
+
+    def _validate(self) -> None:
+        if len(self.views):
+            truth = over_white(self.views.rgba())
+            scores = [
+                psnr(self.run.colour(camera), true) for camera, true in zip(self.views.cameras, truth, strict=True)
+            ]
+            self.psnr = sum(scores) / len(scores)
+        self.validated = self.training.seconds
+        self.run.log(self._metrics() | {"seconds": round(self.training.seconds, 3)})
+
+    def _metrics(self) -> dict[str, float]:
+        metrics = {"step": float(self.training.steps), "loss": self.training.loss}
+        return metrics if self.psnr is None else metrics | {"psnr": self.psnr}
+
+    def _tell(self) -> None:
+        fraction, seconds = self.training.fraction, self.training.seconds
+        quality = "" if self.psnr is None else f", PSNR {self.psnr:.1f} dB"
+        eta = seconds / fraction - seconds if fraction > 0.01 else None
+        self.report(Progress(fraction, f"Step {self.training.steps}{quality}", eta, self._metrics()))
