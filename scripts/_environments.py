@@ -100,7 +100,7 @@ def ensure(environment: Environment) -> Path:
     if stamped == environment.wanted and environment.interpreter.exists():
         return environment.interpreter
     began = time.monotonic()
-    where = environment.folder.relative_to(ROOT).as_posix()
+    where = f"{VENV.name}/{environment.name}"
     print(f"Making {where} ({environment.about} or so, once) ...", flush=True)
     if stamped is None or stamped.split("\n")[:2] != environment.wanted.split("\n")[:2]:
         _make_empty(environment)

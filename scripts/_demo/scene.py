@@ -26,7 +26,7 @@ def build_scene(scene: bpy.types.Scene) -> bpy.types.Collection:
     for item in (_tray(), *_mug(), _coffee(), _spoon(), _doughnut(), _pencil()):
         collection.objects.link(item)
     add_light(scene)
-    add_camera(scene, Vector((0.0, 0.0, 0.3)), 1.0)
+    add_camera(scene, Vector((0.0, 0.0, 0.45)), 1.15)
     return collection
 
 
