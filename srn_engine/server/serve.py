@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; any but 127.0.0.1 opens the engine to others"
     )
-    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port to listen on (default: a free one)")
     token = parser.add_mutually_exclusive_group(required=True)
     token.add_argument(
         "--token-stdin", action="store_true", help="read the token from standard input, and end when it closes"
@@ -110,7 +110,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
-    except (socket.gaierror, OverflowError):
+    except socket.gaierror:
         raise UserError(f"{host} port {port} is no address to listen on.") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -118,6 +118,13 @@ def _listen(host: str, port: int) -> socket.socket:
         else:
             sentence = f"The engine cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}."
         raise UserError(sentence) from None
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:  # the resolver would wrap it round
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
 
 
 def _token_from_stdin() -> str:
