@@ -166,3 +166,9 @@ def index_socket(kind: str) -> str:
     if IS_5:
         return {"material": "Material Index", "object": "Object Index"}[kind]
     return {"material": "IndexMA", "object": "IndexOB"}[kind]
+
+
+def turn_off_white_balance(view_settings: bpy.types.ColorManagedViewSettings) -> None:
+    """4.3 brought a white balance to the view settings."""
+    if bpy.app.version >= (4, 3, 0):
+        view_settings.use_white_balance = False

@@ -1,0 +1,84 @@
+"""Tells two captures apart: views that would not look alike must not end up in one dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .passes import Studio
+    from .session import CaptureSettings
+
+SIMPLE = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
+# What of a node or a light changes nothing in a picture, or is not the same in two runs of Blender.
+NOT_LOOKS = {"select", "location", "location_absolute", "width", "height", "hide", "label", "color", "session_uid"}
+NOT_LOOKS |= {"use_custom_color", "dimensions", "is_evaluated", "tag", "users", "use_fake_user", "warning_propagation"}
+
+
+def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
+    """A hash of everything that the views depend on: settings, geometry, materials, lights and world."""
+    scene: Any = studio.scene
+    chosen = {key: value for key, value in asdict(settings).items() if key != "root"}
+    shapes = sorted(hashlib.sha256(part.points.astype(np.float32).tobytes()).hexdigest() for part in studio.parts)
+    materials = {m.name_full: m for part in studio.parts for m in part.materials if m}
+    lights = sorted((o for o in scene.objects if o.type == "LIGHT"), key=lambda o: o.name_full)
+    seen = [
+        chosen,
+        source,
+        shapes,
+        [_shading(materials[name]) for name in sorted(materials)],
+        [[_shading(light.data), np.array(light.matrix_world).round(5).tolist()] for light in lights],
+        _shading(scene.world),
+        _describe(scene.cycles),
+    ]
+    return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _shading(datablock: Any) -> Any:
+    """What a material, light or world looks like, as plain values."""
+    if datablock is None:
+        return None
+    tree = getattr(datablock, "node_tree", None)
+    return [datablock.name_full, _describe(datablock), _describe_tree(tree) if tree else None]
+
+
+def _describe_tree(tree: Any) -> Any:
+    nodes = [
+        [
+            _describe(node),
+            [[socket.identifier, _value(getattr(socket, "default_value", None))] for socket in node.inputs],
+            _image(getattr(node, "image", None)),
+            _ramp(getattr(node, "color_ramp", None)),
+            _describe_tree(node.node_tree) if getattr(node, "node_tree", None) else None,
+        ]
+        for node in tree.nodes
+    ]
+    links = [[k.from_node.name, k.from_socket.identifier, k.to_node.name, k.to_socket.identifier] for k in tree.links]
+    return [nodes, sorted(links)]
+
+
+def _image(image: Any) -> Any:
+    return image and [image.name_full, image.filepath, list(image.size), image.colorspace_settings.name]
+
+
+def _ramp(ramp: Any) -> Any:
+    return ramp and [ramp.interpolation, [[point.position, list(point.color)] for point in ramp.elements]]
+
+
+def _describe(struct: Any) -> dict[str, Any]:
+    """The plain properties of a Blender struct that a person can set."""
+    properties = (p for p in struct.bl_rna.properties if p.type in SIMPLE and not p.is_readonly)
+    return {p.identifier: _value(getattr(struct, p.identifier)) for p in properties if p.identifier not in NOT_LOOKS}
+
+
+def _value(value: Any) -> Any:
+    """A property as something that JSON takes; pointers to other datablocks by name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "name_full"):
+        return value.name_full
+    return sorted(value) if isinstance(value, set) else list(value)

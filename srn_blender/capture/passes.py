@@ -1,0 +1,236 @@
+"""One Cycles render per view, with all its passes, in a scene of its own beside the user's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+from numpy.typing import NDArray
+
+from .. import compat
+from ..errors import UserError
+from .camera import flip_axes
+from .dataset import View
+from .instance import Label, Part, bounding_sphere, find_labels, measure_parts
+
+Array = NDArray[np.float64]
+NAME = "SRN Capture"
+# Cycles puts a miss at 1e10.
+FARTHEST_HIT = 1e9
+LENS, SENSOR = 50.0, 36.0  # millimetres: Blender's own defaults
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """The scene that renders the views of one instance: nothing but the instance, the user's lights and the world."""
+
+    scene: bpy.types.Scene
+    camera: bpy.types.Object
+    folder: Path
+    parts: Sequence[Part]
+    centre: Array
+    scale: float
+    labels: Sequence[Label]
+    label_kind: str
+
+    def render(self, pose: Array) -> View:
+        """Renders the view from `pose`, (4, 4), OpenCV axes, dataset units. Raises UserError where Blender cannot."""
+        self._place_camera(pose)
+        try:
+            bpy.ops.render.render(scene=self.scene.name)
+        except RuntimeError as error:
+            raise UserError(f"Try again when Blender can render: {str(error).strip()}") from error
+        depth = self._take("depth", "exr")[..., :1]
+        hit = (depth > 0) & (depth < FARTHEST_HIT)
+        rgba = np.rint(self._take("rgba", "png") * 255).astype(np.uint8)
+        normal = self._take("normal", "exr")[..., :3]
+        length = np.linalg.norm(normal, axis=-1, keepdims=True)
+        return View(
+            rgba=rgba,
+            depth=np.where(hit, depth / np.float32(self.scale), np.float32(0)),
+            # Averaged over the samples of a pixel, Cycles' normals are shorter than 1 at edges.
+            normal=np.where(hit & (length > 0), normal / np.maximum(length, np.float32(1e-12)), np.float32(0)),
+            semantic=self._semantic(hit) if self.label_kind != "none" else None,
+        )
+
+    def _semantic(self, hit: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        ids = np.rint(self._take("index", "exr")[..., :1]).astype(np.uint8)
+        if self.labels[-1].datablock is None:  # the class of faces without a material, which carry no index
+            ids[hit & (ids == 0)] = len(self.labels) - 1
+        return np.where(hit, ids, np.uint8(0))
+
+    def _place_camera(self, pose: Array) -> None:
+        matrix = flip_axes(pose)
+        matrix[:3, 3] = matrix[:3, 3] * self.scale + self.centre
+        self.camera.matrix_world = Matrix(matrix.tolist())
+        distance = float(np.linalg.norm(pose[:3, 3]))
+        data: Any = self.camera.data
+        data.clip_start, data.clip_end = 0.5 * (distance - 1) * self.scale, 2 * (distance + 1) * self.scale
+
+    def _take(self, name: str, suffix: str) -> NDArray[np.float32]:
+        """The pixels that a file output has just written; the file goes, so that none is ever taken twice."""
+        path = compat.file_output_path(self.scene, self.folder, name, suffix)
+        if not path.is_file():
+            raise UserError(f"Free some space on the disk of {self.folder}: Blender could not write its passes there.")
+        pixels = load_pixels(path)
+        path.unlink()
+        return pixels
+
+
+def load_pixels(path: Path) -> NDArray[np.float32]:
+    """The stored values of an image file, (H, W, 4) float32, the top row first. Raises UserError for a broken one."""
+    try:
+        image: Any = bpy.data.images.load(str(path))
+    except RuntimeError as error:
+        raise UserError(f"Remove the file that Blender cannot read: {path}") from error
+    try:
+        image.colorspace_settings.name = "Non-Color"  # the values as they are stored
+        width, height = image.size
+        if not width * height:
+            raise UserError(f"Remove the file that Blender cannot read: {path}")
+        pixels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+    finally:
+        bpy.data.images.remove(image)
+    return np.ascontiguousarray(pixels.reshape(height, width, 4)[::-1])
+
+
+@contextmanager
+def open_studio(
+    scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], size: int, samples: int, label_kind: str
+) -> Iterator[Studio]:
+    """A studio for `objects` of `scene`; on the way out, whatever happened, all is as it was before.
+
+    Raises UserError where the objects have no size or too many classes, and where Cycles is missing.
+    """
+    if not hasattr(scene, "cycles"):
+        raise UserError("Turn on the add-on Cycles Render Engine in the preferences: views are rendered with Cycles.")
+    with ExitStack() as undo:
+        undo.callback(_remove_new_render_result, "Render Result" in bpy.data.images)
+        copy: Any = scene.copy()
+        undo.callback(_remove_scene, copy)
+        copy.name = NAME
+        _empty(copy)
+        for member in dict.fromkeys([*objects, *_lights(scene)]):
+            copy.collection.objects.link(member)
+        camera = _add_camera(copy, undo)
+        _set_up_render(copy, size, samples)
+        layer = copy.view_layers[0]
+        layer.update()
+        parts = measure_parts(layer.depsgraph)
+        centre, scale = bounding_sphere(parts)
+        labels = find_labels(parts, label_kind)
+        for index, label in enumerate(labels):
+            if label.datablock is not None:
+                undo.callback(_set_pass_index, label.datablock, label.datablock.pass_index)
+                _set_pass_index(label.datablock, index)
+        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
+        _route_passes(copy, folder, label_kind)
+        yield Studio(copy, camera, folder, parts, centre, scale, labels, label_kind)
+
+
+def _set_pass_index(datablock: Any, index: int) -> None:
+    with suppress(ReferenceError):  # the user has deleted it meanwhile
+        datablock.pass_index = index
+
+
+def _remove_new_render_result(was_there: bool) -> None:
+    if not was_there and "Render Result" in bpy.data.images:
+        bpy.data.images.remove(bpy.data.images["Render Result"])
+
+
+def _remove_scene(scene: bpy.types.Scene) -> None:
+    with suppress(ReferenceError):  # an undo has taken it already
+        scene.render.use_persistent_data = False  # frees what Cycles has kept of it
+        compat.remove_compositor_tree(scene)
+        bpy.data.scenes.remove(scene)
+
+
+def _empty(scene: bpy.types.Scene) -> None:
+    """Leaves of a scene's copy its settings and its world."""
+    for child in list(scene.collection.children):
+        scene.collection.children.unlink(child)
+    for member in list(scene.collection.objects):
+        scene.collection.objects.unlink(member)
+    scene.animation_data_clear()  # no setting that we make may be overwritten by a key
+    scene.timeline_markers.clear()  # nor the camera be switched by a marker
+    old = list(scene.view_layers)
+    scene.view_layers.new(NAME)  # without the exclusions and overrides of the user's layers
+    for layer in old:
+        scene.view_layers.remove(layer)
+
+
+def _lights(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The lights that a render of the scene has."""
+
+    def shown(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.Object]:
+        if layer.exclude or layer.collection.hide_render:
+            return
+        yield from layer.collection.objects
+        for child in layer.children:
+            yield from shown(child)
+
+    root = scene.view_layers[0].layer_collection
+    return [member for member in shown(root) if member.type == "LIGHT" and not member.hide_render]
+
+
+def _add_camera(scene: bpy.types.Scene, undo: ExitStack) -> bpy.types.Object:
+    data = bpy.data.cameras.new(NAME)
+    undo.callback(_remove_camera, data)
+    data.lens, data.sensor_width, data.sensor_fit = LENS, SENSOR, "AUTO"
+    camera = bpy.data.objects.new(NAME, data)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    return camera
+
+
+def _remove_camera(data: bpy.types.Camera) -> None:
+    with suppress(ReferenceError):
+        bpy.data.cameras.remove(data)  # and the object with it
+
+
+def _set_up_render(scene: Any, size: int, samples: int) -> None:
+    render, view, cycles = scene.render, scene.view_settings, scene.cycles
+    render.engine = "CYCLES"
+    render.resolution_x = render.resolution_y = size
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.use_border = render.use_multiview = render.use_motion_blur = render.use_freestyle = False
+    render.film_transparent = render.use_compositing = render.use_persistent_data = True
+    render.use_sequencer = False
+    render.dither_intensity = 0.0  # noise in the last bit of each colour
+    compat.use_cpu_compositor(scene)
+    cycles.samples, cycles.time_limit, cycles.use_animated_seed = samples, 0.0, False
+    try:
+        scene.display_settings.display_device = "sRGB"
+        view.view_transform, view.look = "Standard", "None"
+    except TypeError as error:
+        raise UserError("Start Blender with its own OpenColorIO configuration: this one lacks Standard.") from error
+    view.exposure, view.gamma, view.use_curve_mapping = 0.0, 1.0, False
+    compat.turn_off_white_balance(view)
+
+
+def _route_passes(scene: bpy.types.Scene, folder: Path, label_kind: str) -> None:
+    """A file for each pass: the only way to a render's pixels where there is no window."""
+    layer = scene.view_layers[0]
+    layer.use_pass_z = layer.use_pass_normal = True
+    layer.use_pass_material_index = label_kind == "material"
+    layer.use_pass_object_index = label_kind == "object"
+    tree = compat.own_compositor_tree(scene)
+    layers: Any = tree.nodes.new("CompositorNodeRLayers")
+    layers.scene = scene
+    colour = layers.outputs["Image"]
+    tree.links.new(colour, compat.add_compositor_output(tree).inputs[0])
+    compat.add_file_output(tree, colour, folder, "rgba", "PNG", "RGBA")
+    compat.add_file_output(tree, layers.outputs["Depth"], folder, "depth", "OPEN_EXR", "RGB")
+    compat.add_file_output(tree, layers.outputs["Normal"], folder, "normal", "OPEN_EXR", "RGB")
+    if label_kind != "none":
+        index = layers.outputs[compat.index_socket(label_kind)]
+        compat.add_file_output(tree, index, folder, "index", "OPEN_EXR", "RGB")

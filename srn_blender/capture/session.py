@@ -1,0 +1,126 @@
+"""A capture from beginning to end: a generator that renders and writes one view at each step."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..errors import UserError
+from .camera import Camera
+from .dataset import SPLITS, DatasetWriter, Plan
+from .fingerprint import fingerprint
+from .instance import gather_objects, require_textures
+from .passes import LENS, SENSOR, Studio, open_studio
+from .rig import fit_radius, rig_poses
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """What a person can choose. `instance` is an id as `instance.instance_id` makes it; sizes are pixels."""
+
+    root: Path
+    instance: str
+    name: str = "capture"
+    rig: str = "sphere"
+    train_views: int = 50
+    val_views: int = 5
+    test_views: int = 20
+    size: int = 128
+    samples: int = 16
+    seed: int = 0
+    labels: str = "material"
+
+
+@dataclass(frozen=True)
+class CaptureProgress:
+    """After each view: how many of `total` are done, which one this was, where its rgb is, seconds left."""
+
+    done: int
+    total: int
+    split: str
+    index: int
+    eta: float
+    path: Path
+
+
+def capture(
+    scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], source: str, settings: CaptureSettings
+) -> Iterator[CaptureProgress]:
+    """Captures `objects` with their children as one instance, one view at each step.
+
+    `source` is the name to remember, of the object or the collection. Views that an earlier capture with the same
+    settings has left are not rendered again. Closing the generator leaves the scene as it was and the views so far on
+    disk. Raises UserError, then too.
+    """
+    _require_settings(settings)
+    members = gather_objects(objects)
+    with open_studio(scene, members, settings.size, settings.samples, settings.labels) as studio:
+        require_textures(studio.parts, scene.world)
+        plan = _plan(studio, source, settings)
+        with DatasetWriter(settings.root, plan) as writer:
+            yield from _write_missing(scene, members, studio, writer)
+
+
+def _require_settings(settings: CaptureSettings) -> None:
+    counts = (settings.train_views, settings.val_views, settings.test_views)
+    if min(counts) < 0 or settings.train_views < 1:
+        raise UserError("Set Train Views to at least 1, and the others to at least 0.")
+    if not 8 <= settings.size <= 8192:
+        raise UserError("Set Size to a number of pixels from 8 to 8192.")
+    if settings.samples < 1:
+        raise UserError("Set Samples to at least 1.")
+    for what, text in (("Name", settings.name), ("Instance", settings.instance)):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+            raise UserError(f"Use only letters, digits, '-' and '_', at most 64, in {what}: '{text}'.")
+
+
+def _plan(studio: Studio, source: str, settings: CaptureSettings) -> Plan:
+    focal, middle = settings.size * LENS / SENSOR, settings.size / 2
+    camera = Camera(np.eye(4), focal, focal, middle, middle, settings.size, settings.size)
+    radius = fit_radius(focal, focal, settings.size, settings.size)
+    counts = dict(zip(SPLITS, (settings.train_views, settings.val_views, settings.test_views), strict=True))
+    return Plan(
+        name=settings.name,
+        instance=settings.instance,
+        source=source,
+        centre=studio.centre.tolist(),
+        scale=studio.scale,
+        camera=camera,
+        poses=rig_poses(settings.rig, counts, radius, settings.seed),
+        passes=["rgb", "rgba", "depth", "normal", *(["semantic"] if settings.labels != "none" else [])],
+        classes=[(label.name, label.colour) for label in studio.labels],
+        rig={"kind": settings.rig, "seed": settings.seed, "radius": radius},
+        blender=bpy.app.version_string,
+        fingerprint=fingerprint(studio, source, settings),
+    )
+
+
+def _write_missing(
+    scene: bpy.types.Scene, members: Sequence[bpy.types.Object], studio: Studio, writer: DatasetWriter
+) -> Iterator[CaptureProgress]:
+    missing = writer.missing()
+    total = sum(len(poses) for poses in writer.plan.poses.values())
+    present = {member.as_pointer() for member in members} & _pointers(scene)
+    start = time.monotonic()
+    for step, (split, index) in enumerate(missing, 1):
+        try:
+            if not present <= _pointers(scene):
+                raise ReferenceError("an object has left the scene")
+            view = studio.render(writer.plan.poses[split][index])
+        except ReferenceError as error:
+            raise UserError(
+                "Capture again with what is there now: an object was deleted during the capture."
+            ) from error
+        path = writer.write_view(split, index, view)
+        eta = (time.monotonic() - start) / step * (len(missing) - step)
+        yield CaptureProgress(total - len(missing) + step, total, split, index, eta, path)
+
+
+def _pointers(scene: bpy.types.Scene) -> set[int]:
+    return {member.as_pointer() for member in scene.objects}
