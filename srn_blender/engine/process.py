@@ -17,7 +17,7 @@ STOP_SECONDS = 12.0  # a little more than the engine gives a training to save wh
 OLDEST_PYTHON = (3, 11)
 
 # -P: the current folder, which may be anybody's, is no place to import from.
-_ENGINE = ("-P", "-m", "srn_engine.server", "serve", "--token-stdin")
+_ENGINE = ("-P", "-m", "srn_engine", "serve", "--token-stdin")
 _PROBE = ("-I", "-c", "import sys; print('python', *sys.version_info[:2])")
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows only
 

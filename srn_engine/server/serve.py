@@ -68,7 +68,6 @@ def serve_work(
     """Like `serve`, for any table of work."""
     if not token:
         raise UserError("The token is empty: give the engine a line of text that is hard to guess.")
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # it logs every stranger's handshake as an error
     with _listen(host, port) as listener:
         asyncio.run(_serve(work, about, listener, token, watch_stdin))

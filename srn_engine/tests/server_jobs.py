@@ -6,6 +6,7 @@ cancelled), `fail`, `bug`. `render` gives arrays that `picture` computes; its in
 """
 
 import argparse
+import logging
 import sys
 import time
 
@@ -70,6 +71,7 @@ WORK = {"train": train, "render": render, "evaluate": evaluate}
 
 
 def main() -> None:
+    logging.basicConfig(level=logging.INFO)
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     args = parser.parse_args(sys.argv[1:])
