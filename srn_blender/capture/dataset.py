@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,8 +75,8 @@ class DatasetWriter:
     def __enter__(self) -> DatasetWriter:
         with _advice(self.root):
             self._refuse_other_contents()
-            for split in SPLITS:  # of a view that was cut short, nothing may be paired with a pose
-                self._remove_view(split, self.captured(split))
+            for split, index in self.missing():  # nothing of a view that was cut short may be paired with a pose
+                self._remove_view(split, index)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -93,14 +93,27 @@ class DatasetWriter:
 
     def captured(self, split: str) -> int:
         """How many views of a split are there, whole and without a gap."""
-        count = 0
-        while self.path(split, count, "pose").is_file():
-            count += 1
-        return count
+        planned = self._planned(split)
+        return next((i for i in range(planned) if not self._is_whole(split, i)), planned)
 
     def missing(self) -> list[tuple[str, int]]:
         """The views still to be written, as (split, number), in the order to write them."""
-        return [(split, i) for split in SPLITS for i in range(self.captured(split), len(self.plan.poses[split]))]
+        return [(split, i) for split in SPLITS for i in range(self._planned(split)) if not self._is_whole(split, i)]
+
+    def read_camera(self, split: str, index: int) -> Camera:
+        """The camera of a view as its pose file on disk has it. Raises UserError where that is damaged."""
+        path = self.path(split, index, "pose")
+        try:
+            pose = np.array(path.read_text("utf-8").split(), np.float64).reshape(4, 4)
+        except ValueError as error:
+            raise UserError(f"Delete {path} and capture again: it holds no pose.") from error
+        return replace(self.plan.camera, pose=pose)
+
+    def _planned(self, split: str) -> int:
+        return len(self.plan.poses[split])
+
+    def _is_whole(self, split: str, index: int) -> bool:
+        return all(self.path(split, index, what).is_file() for what in ("pose", *self.plan.passes))
 
     def path(self, split: str, index: int, what: str) -> Path:
         """Where a view's file stands; what: a pass or "pose"."""
@@ -192,7 +205,7 @@ class DatasetWriter:
             "units": "unit sphere",
             "depth": {"kind": "z", "miss": 0.0},
             "camera": spoken,
-            "splits": {s: {"planned": len(plan.poses[s]), "captured": self.captured(s)} for s in SPLITS},
+            "splits": {s: {"planned": self._planned(s), "captured": self.captured(s)} for s in SPLITS},
             "passes": list(plan.passes),
             "classes": [{"id": i, "name": name, "colour": list(c)} for i, (name, c) in enumerate(plan.classes)],
             "instances": [

@@ -89,12 +89,12 @@ def load_pixels(path: Path) -> NDArray[np.float32]:
     try:
         image: Any = bpy.data.images.load(str(path))
     except RuntimeError as error:
-        raise UserError(f"Remove the file that Blender cannot read: {path}") from error
+        raise UserError(f"Delete {path} and capture again: Blender cannot read it.") from error
     try:
         image.colorspace_settings.name = "Non-Color"  # the values as they are stored
         width, height = image.size
         if not width * height:
-            raise UserError(f"Remove the file that Blender cannot read: {path}")
+            raise UserError(f"Delete {path} and capture again: Blender cannot read it.")
         pixels = np.empty(width * height * 4, np.float32)
         image.pixels.foreach_get(pixels)
     finally:

@@ -13,11 +13,14 @@ import numpy as np
 
 from ..errors import UserError
 from .camera import Camera
+from .check import CheckResult, Observed, check_poses, neighbours
 from .dataset import SPLITS, DatasetWriter, Plan
 from .fingerprint import fingerprint
 from .instance import gather_objects, require_textures
-from .passes import LENS, SENSOR, Studio, open_studio
+from .passes import LENS, SENSOR, Studio, load_pixels, open_studio
 from .rig import fit_radius, rig_poses
+
+CHECKED_VIEWS = 12
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class CaptureSettings:
 
 @dataclass(frozen=True)
 class CaptureProgress:
-    """After each view: how many of `total` are done, which one this was, where its rgb is, seconds left."""
+    """How many of `total` views are done, which one was the last, where its rgb is, and seconds left.
+
+    The last item of a capture adds nothing but `check`.
+    """
 
     done: int
     total: int
@@ -47,6 +53,7 @@ class CaptureProgress:
     index: int
     eta: float
     path: Path
+    check: CheckResult | None = None
 
 
 def capture(
@@ -65,6 +72,9 @@ def capture(
         plan = _plan(studio, source, settings)
         with DatasetWriter(settings.root, plan) as writer:
             yield from _write_missing(scene, members, studio, writer)
+            total = sum(len(poses) for poses in plan.poses.values())
+            split, index = _last_view(plan)
+            yield CaptureProgress(total, total, split, index, 0.0, writer.path(split, index, "rgb"), _check(writer))
 
 
 def _require_settings(settings: CaptureSettings) -> None:
@@ -120,6 +130,24 @@ def _write_missing(
         path = writer.write_view(split, index, view)
         eta = (time.monotonic() - start) / step * (len(missing) - step)
         yield CaptureProgress(total - len(missing) + step, total, split, index, eta, path)
+
+
+def _last_view(plan: Plan) -> tuple[str, int]:
+    split = [split for split in SPLITS if len(plan.poses[split])][-1]
+    return split, len(plan.poses[split]) - 1
+
+
+def _check(writer: DatasetWriter) -> CheckResult:
+    """Holds training views as they are on disk against each other."""
+    positions = writer.plan.poses["train"][:, :3, 3]
+    pairs = neighbours(positions, CHECKED_VIEWS)
+    observed = {i: _observe(writer, "train", i) for pair in pairs for i in pair}
+    return check_poses([(observed[i], observed[j]) for i, j in pairs])
+
+
+def _observe(writer: DatasetWriter, split: str, index: int) -> Observed:
+    depth = load_pixels(writer.path(split, index, "depth"))[..., 0]
+    return Observed(writer.read_camera(split, index), depth)
 
 
 def _pointers(scene: bpy.types.Scene) -> set[int]:
