@@ -10,6 +10,9 @@ import bpy
 
 IS_5 = bpy.app.version >= (5, 0)
 
+# For folder properties that may begin with //: newer versions warn where it is not said, older ones do not know it.
+PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+
 
 # The compositor. 4.x keeps the tree in the scene and has nodes of its own for mixing and arithmetic; 5.x takes any node
 # group of the right kind as the scene's tree, ends it like a group, and shares those nodes with the shader editor.

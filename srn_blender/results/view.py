@@ -1,0 +1,113 @@
+"""The neural view of a scene's camera: what to ask the engine for, and its answer as images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..capture.camera import Camera, camera_from_blender
+from ..errors import UserError
+from . import images
+
+# The camera of the last neural view, kept on its colour image so that it is saved with it.
+CAMERA_KEY = "srn_camera"
+MAX_SIZE = 8192  # pixels a side, docs/protocol.md
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An instance that a run was trained on.
+
+    centre: (3,) and scale: from dataset units to Blender units. palette: (classes, 3), sRGB, by class id.
+    """
+
+    run: Path
+    instance: str
+    centre: NDArray[np.float64]
+    scale: float
+    palette: NDArray[np.float64]
+    has_labels: bool
+
+
+def read_run(run: Path, source: str) -> Trained:
+    """What the run in the folder `run` was trained on.
+
+    source: name of the object or collection that is meant, where there are several; the first counts where none has it.
+    Raises UserError where the run or its dataset cannot be read.
+    """
+    described = _read_json(run / "run.json", "Train first, or choose the folder of a run")
+    root = Path(str(described.get("dataset", "")))
+    dataset = _read_json(root / "dataset.json", "Put the dataset back where the run was trained on it")
+    try:
+        instances = dataset["instances"]
+        instance = next((one for one in instances if one["source"] == source), instances[0])
+        return Trained(
+            run=run,
+            instance=str(instance["id"]),
+            centre=np.array(instance["centre"], np.float64).reshape(3),
+            scale=float(instance["scale"]),
+            palette=np.array([entry["colour"] for entry in dataset["classes"]], np.float64).reshape(-1, 3),
+            has_labels="semantic" in dataset["passes"],
+        )
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise UserError(f"Capture and train again: {root / 'dataset.json'} is not a dataset of this version.") from None
+
+
+def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:
+    """What a render of `scene` through `camera` sees, in Blender units.
+
+    Raises UserError where such a camera is not supported or the picture is too large for the engine.
+    """
+    seen = camera_from_blender(scene, camera)
+    if max(seen.width, seen.height) > MAX_SIZE:
+        raise UserError(f"Lower the resolution: the engine renders at most {MAX_SIZE} pixels a side.")
+    return seen
+
+
+def request(camera: Camera, trained: Trained) -> dict[str, Any]:
+    """The parameters of the `render` job for a camera in Blender units."""
+    passes = ["colour", "depth", "normal"] + (["semantic"] if trained.has_labels else [])
+    normalised = camera.normalised(trained.centre, trained.scale).to_json()
+    return {"run": str(trained.run), "instance": trained.instance, "camera": normalised, "passes": passes}
+
+
+def show(arrays: Mapping[str, NDArray[Any]], camera: Camera, trained: Trained) -> dict[str, bpy.types.Image]:
+    """The arrays that answer `request(camera, trained)` as image datablocks, by name."""
+    shown = images.show(arrays, trained.scale, trained.palette)
+    shown[images.COLOUR][CAMERA_KEY] = json.dumps({**camera.to_json(), "scale": trained.scale})
+    return shown
+
+
+def shown_scale() -> float:
+    """Blender units per dataset unit of the neural view that is shown; 1 where that is not known."""
+    return float(_shown_camera().get("scale", 1.0))
+
+
+def is_of(camera: Camera) -> bool:
+    """Whether the neural view that is shown was taken by this camera, in Blender units."""
+    shown = _shown_camera()
+    return bool(shown) and all(np.allclose(shown[key], value, atol=1e-4) for key, value in camera.to_json().items())
+
+
+def _shown_camera() -> dict[str, Any]:
+    image: Any = bpy.data.images.get(images.COLOUR)
+    return json.loads(image[CAMERA_KEY]) if image is not None and CAMERA_KEY in image else {}
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{remedy}: there is no {path}.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{remedy}: {path} cannot be read ({error}).") from None
+    if not isinstance(read, dict):
+        raise UserError(f"{remedy}: {path} holds something else.")
+    return read

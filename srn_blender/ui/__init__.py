@@ -1,0 +1,1 @@
+"""Buttons, settings and state: thin, everything that works stands in `capture`, `engine` and `results`."""
