@@ -106,7 +106,7 @@ def decode_array(name: str, frame: str | bytes) -> np.ndarray:
         raise BadMessage(f"an array {name!r} was announced and something else came")
     dtype, channels = _ARRAYS[name]
     shape, fortran, found, start = _header(name, frame)
-    good_shape = len(shape) == (2 if channels is None else 3) and shape[2:] == ((channels,) if channels else ())
+    good_shape = len(shape[:2]) == 2 and min(shape) > 0 and shape[2:] == (() if channels is None else (channels,))
     # np.frombuffer never unpickles, but an array of objects is refused here all the same: by its dtype.
     if found.str != dtype or fortran or not good_shape:
         raise BadMessage(f"the array {name} is {found} {shape}")

@@ -1,6 +1,7 @@
 """The engine's process: started with a chosen interpreter, ended with Blender, its failures said in one sentence."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -54,13 +55,13 @@ class EngineProcess:
         handle, name = tempfile.mkstemp(prefix="srn-engine-", suffix=".log")
         os.close(handle)
         self.log = Path(name)
+        self.token = secrets.token_urlsafe(32)
         self._process: asyncio.subprocess.Process | None = None
         self._drain: asyncio.Task[None] | None = None
 
     async def start(self) -> Address:
         """Starts the engine and waits until it listens; UserError where it does not."""
         await self._probe()
-        token = secrets.token_urlsafe(32)
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 self.interpreter,
@@ -71,7 +72,7 @@ class EngineProcess:
                 env=_environment(),
                 creationflags=_NO_WINDOW,
             )
-        address = await self._ready(self._process, token)
+        address = await self._ready(self._process)
         self._drain = asyncio.create_task(self._drain_output())
         return address
 
@@ -81,14 +82,9 @@ class EngineProcess:
             return
         assert self._process.stdin is not None
         self._process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._process.wait()
-        finally:
-            if self._process.returncode is None:
-                self._process.kill()
-            if self._drain is not None:
-                self._drain.cancel()
+        if self._drain is not None:
+            self._drain.cancel()
+        await _end_within(self._process, STOP_SECONDS)
 
     async def why_lost(self) -> str:
         """Why the connection to it was lost, in a sentence."""
@@ -121,18 +117,17 @@ class EngineProcess:
         except TimeoutError:
             words = []
         finally:
-            if process.returncode is None:
-                process.kill()
+            await _end_within(process, 0.5)
         if len(words) != 3 or words[0] != "python":
             raise UserError(f"{self.interpreter} is no Python: choose the Python that the engine is installed in.")
         if (int(words[1]), int(words[2])) < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
             raise UserError(f"{self.interpreter} is Python {words[1]}.{words[2]}: the engine needs {oldest} or newer.")
 
-    async def _ready(self, process: asyncio.subprocess.Process, token: str) -> Address:
+    async def _ready(self, process: asyncio.subprocess.Process) -> Address:
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(f"{token}\n".encode())
+            process.stdin.write(f"{self.token}\n".encode())
             async with asyncio.timeout(READY_SECONDS):
                 line = await process.stdout.readline()
                 if not line:
@@ -146,7 +141,7 @@ class EngineProcess:
             raise UserError(
                 f"{self.interpreter} started something that is not this add-on's engine: update the engine."
             )
-        return Address(*ready, token)
+        return Address(*ready, self.token)
 
     async def _drain_output(self) -> None:
         """Reads on, so that nothing the engine prints can ever fill the pipe and stop it."""
@@ -165,6 +160,22 @@ class EngineProcess:
         lines = tail.strip().splitlines()
         last = f" and said: {lines[-1]}" if lines else ""
         return f"{what}: it ended with status {self._process.returncode}{last} (log: {self.log}); start it again."
+
+
+async def _end_within(process: asyncio.subprocess.Process, seconds: float) -> None:
+    """Waits for the end, forces it after `seconds`, and empties the pipe, which must not outlive the event loop."""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(seconds):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+            process.kill()
+    with contextlib.suppress(TimeoutError):  # a child of its own may hold the pipe open
+        async with asyncio.timeout(1.0):
+            while await process.stdout.read(65536):
+                pass
+            await process.wait()
 
 
 def _environment() -> dict[str, str]:
