@@ -109,8 +109,10 @@ def _set_up(scene: bpy.types.Scene, collection: bpy.types.Collection, options: a
     scene.render.engine = "CYCLES"
     scene.render.resolution_x = scene.render.resolution_y = options.size
     scene.render.resolution_percentage = 100
+    scene.view_settings.view_transform = "Standard"  # so that what the compositor shows looks as captured
     settings = settings_of(scene)
     settings.collection = collection
+    settings.rig = "sphere" if options.model else "hemisphere"  # nobody looks at a tray from below
     settings.train_views, settings.size, settings.seconds = options.views, options.size, options.seconds
     settings.dataset_path, settings.run_path = str(options.out / "dataset"), str(options.out / "run")
     try:
