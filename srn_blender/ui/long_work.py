@@ -69,10 +69,11 @@ class LongWork:
 
     def _begin(self: Any, context: Any) -> bool:
         try:
-            self._task = self.begin(context)
+            task: Task = self.begin(context)
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return False
+        self._task = Task.latest[task.kind] = task
         return True
 
     def _leave(self: Any, context: Any) -> None:

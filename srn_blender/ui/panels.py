@@ -67,7 +67,7 @@ class SRN_PT_capture(_Panel):
         column.separator()
         column.prop(settings, "rig")
         views = column.column(align=True)
-        views.prop(settings, "train_views", text="Views Training")
+        views.prop(settings, "train_views")
         views.prop(settings, "val_views")
         views.prop(settings, "test_views")
         picture = column.column(align=True)

@@ -53,7 +53,7 @@ class SRN_PG_settings(bpy.types.PropertyGroup):
     )
     rig: EnumProperty(name="Rig", description="Where the cameras are placed", items=RIGS, default=CAPTURE["rig"])
     train_views: IntProperty(
-        name="Training",
+        name="Training Views",
         description="Views to train on; more make a better neural scene",
         default=CAPTURE["train_views"],
         min=1,

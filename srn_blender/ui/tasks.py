@@ -19,21 +19,20 @@ RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 
 
 class Task:
-    """One piece of work. `kind` is the panel it belongs to; `message` says how it goes or how it ended."""
+    """One piece of work. `kind` is the panel it belongs to; `message` says how it goes or how it ended.
+
+    latest: by kind, the task that runs or the last one that did.
+    """
 
     latest: ClassVar[dict[str, Task]] = {}
     pause = 0.005  # seconds that a script waits between two steps
 
     def __init__(self, kind: str, message: str) -> None:
-        running = Task.latest.get(kind)
-        if running is not None and running.state == RUNNING:
-            raise UserError("This is running already: wait for its end, or cancel it.")
         self.kind = kind
         self.state: str = RUNNING
         self.message = message
         self.fraction = 0.0
         self.eta: float | None = None
-        Task.latest[kind] = self
 
     def step(self) -> None:
         """Does the next bit of work, or looks how far others are. Raises UserError where it fails."""
