@@ -124,7 +124,7 @@ def test_a_file_that_is_no_program_is_refused(engine, tmp_path):
 
 
 def test_a_program_that_is_no_python_is_refused(engine, tmp_path):
-    for number, text in enumerate(["exit 0", "echo python 3", "ls /", "yes"]):
+    for number, text in enumerate(["exit 0", "echo python 3", "ls /", "exec yes"]):
         program = posix_program(tmp_path / f"program{number}", text)
         assert failure(engine, program) == f"{program} is no Python: choose the Python that the engine is installed in."
 
