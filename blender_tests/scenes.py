@@ -9,6 +9,8 @@ import bpy
 import numpy as np
 
 from srn_blender import compat
+from srn_blender.capture.camera import Camera
+from srn_blender.capture.session import CaptureSettings, capture
 
 
 def add_camera(scene, location=(0.0, 0.0, 5.0), rotation=(0.0, 0.0, 0.0)):
@@ -90,3 +92,56 @@ def render_depth(scene):
         bpy.ops.render.render(scene=scene.name)
         depth = read_image(compat.file_output_path(scene, Path(folder), "depth", "exr"))[..., 0]
     return np.where(depth < 1e9, depth, 0)
+
+
+def small_settings(root, **changes):
+    """A capture that takes a second."""
+    chosen = {"train_views": 3, "val_views": 1, "test_views": 2, "size": 32, "samples": 4, "instance": "thing"}
+    return CaptureSettings(root=root, **{**chosen, **changes})
+
+
+def capture_all(objects, settings, source="Thing"):
+    """Every progress item of a whole capture."""
+    return list(capture(bpy.context.scene, objects, source, settings))
+
+
+def read_view(root, split, index, name="capture", instance="thing"):
+    """Camera and passes of a captured view, read as another program would."""
+    folder = root / f"{name}_{split}" / instance
+    lines = (folder / "intrinsics.txt").read_text().splitlines()
+    focal, cx, cy, _ = (float(number) for number in lines[0].split())
+    height, width = (int(number) for number in lines[-1].split())
+    pose = np.array((folder / "pose" / f"{index:06d}.txt").read_text().split(), float).reshape(4, 4)
+    passes = {what: read_image(folder / what / f"{index:06d}.png") * 255 for what in ("rgb", "rgba")}
+    passes["depth"] = read_image(folder / "depth" / f"{index:06d}.exr")[..., 0]
+    passes["normal"] = read_image(folder / "normal" / f"{index:06d}.exr")[..., :3]
+    if (folder / "semantic").exists():
+        passes["semantic"] = np.rint(read_image(folder / "semantic" / f"{index:06d}.png")[..., 0] * 255)
+    return Camera(pose, focal, focal, cx, cy, width, height), passes
+
+
+def pixel_rays(camera):
+    """The direction (H, W, 3) of the ray through each pixel's centre, as long as one unit of depth."""
+    rows, columns = np.mgrid[: camera.height, : camera.width]
+    return camera.unproject(np.stack([columns + 0.5, rows + 0.5], -1), np.ones(rows.shape)) - camera.position
+
+
+def everything():
+    """What a capture has to leave as it was: every datablock by name, settings, selection, pass indices."""
+    scene, layer = bpy.context.scene, bpy.context.view_layer
+    kinds = [kind for kind in dir(bpy.data) if isinstance(getattr(bpy.data, kind), type(bpy.data.objects))]
+    names = {kind: sorted(block.name_full for block in getattr(bpy.data, kind)) for kind in kinds}
+    users = {kind: {block.name_full: block.users for block in getattr(bpy.data, kind)} for kind in kinds}
+    render, view = scene.render, scene.view_settings
+    settings = (
+        *(render.engine, render.resolution_x, render.resolution_y, render.resolution_percentage, render.filepath),
+        *(render.film_transparent, render.use_persistent_data, render.dither_intensity, render.use_compositing),
+        *(view.view_transform, view.look, view.exposure, view.gamma, scene.cycles.samples, scene.frame_current),
+        *(scene.camera and scene.camera.name, scene.world and scene.world.name, [v.name for v in scene.view_layers]),
+    )
+    chosen = (layer.objects.active and layer.objects.active.name, sorted(o.name for o in layer.objects.selected))
+    indices = {m.name: m.pass_index for m in [*bpy.data.materials, *bpy.data.objects]}
+    matrices = {o.name: np.array(o.matrix_world).tolist() for o in bpy.data.objects}
+    tree = compat.existing_compositor_tree(scene)
+    nodes = sorted(node.name for node in tree.nodes) if tree else None
+    return names, users, settings, chosen, indices, matrices, nodes, scene.name

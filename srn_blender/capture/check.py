@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 # A point agrees where its two depths differ by less than this, in pixels (at its distance). Half a pixel of offset in
 # a picture moves depths by a quarter of a pixel or more, right poses leave a hundredth.
 TOLERANCE = 0.15
-# A pair of views in which fewer points agree is a warning. Right poses of crumpled things keep 0.85 and more, an offset of
-# half a pixel leaves 0.6.
+# A pair of views in which fewer points agree is a warning. Right poses of crumpled things keep 0.85 and more, an
+# offset of half a pixel leaves 0.6.
 ENOUGH = 0.7
 # Behind the other view's surface by more than this, in dataset units, a point is hidden there and says nothing.
 HIDDEN = 0.05
@@ -100,8 +100,10 @@ def _differences(a: Observed, b: Observed) -> Array:
     weights = np.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], -1)
     seen = 1 / np.where(flat, (weights / np.where(around > 0, around, 1)).sum(-1), 1)
     visible = flat & (expected - seen < HIDDEN)
-    difference = np.abs(expected - seen) / seen * b.camera.fl_x
-    return np.where(missed, np.inf, difference)[visible | missed]
+    differences: Array = np.abs(expected - seen) / seen * b.camera.fl_x
+    differences[missed] = np.inf
+    compared: Array = differences[visible | missed]
+    return compared
 
 
 def _smooth(view: Observed) -> NDArray[np.bool_]:
