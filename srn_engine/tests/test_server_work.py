@@ -1,0 +1,115 @@
+"""The engine's real work as jobs: a run made here, rendered through the queue."""
+
+import io
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from srn_engine.data.dataset import LabelClass
+from srn_engine.model.grid import FeatureGrid
+from srn_engine.model.scene import NeuralScene
+from srn_engine.server.jobs import JobQueue
+from srn_engine.server.protocol import Evaluate, Render, Train
+from srn_engine.server.work import engine_work, presets
+from srn_engine.train.options import TrainOptions
+from srn_engine.train.run import Run, RunInfo
+
+CPU = torch.device("cpu")
+SIZE = 12
+POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -3], [0, 0, 0, 1]]
+CAMERA = {"pose": POSE, "fl_x": 12.0, "fl_y": 12.0, "cx": 6.0, "cy": 6.0, "width": SIZE, "height": SIZE}
+ARRAYS = {
+    "colour": ((SIZE, SIZE, 4), np.float32),
+    "depth": ((SIZE, SIZE), np.float32),
+    "normal": ((SIZE, SIZE, 3), np.float32),
+    "semantic": ((SIZE, SIZE), np.uint8),
+}
+
+
+class Client:
+    """Collects what a connection would send."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self.queue = queue
+        self.states: list[dict] = []
+        self.arrays: list[np.ndarray] = []
+        self._ended = threading.Event()
+
+    def listen(self, state, frames) -> None:
+        self.states.append(state)
+        self.arrays = [np.load(io.BytesIO(frame), allow_pickle=False) for frame in frames]
+        if state["state"] in ("done", "failed", "cancelled"):
+            self._ended.set()
+
+    def run(self, kind, params) -> dict:
+        self._ended.clear()
+        self.queue.submit(kind, params, self.listen)
+        assert self._ended.wait(120)
+        return self.states[-1]
+
+
+@pytest.fixture
+def client():
+    queue = JobQueue(engine_work(CPU))
+    yield Client(queue)
+    assert queue.close(10)
+
+
+def untrained_run(folder: Path, density: float) -> Run:
+    grid = FeatureGrid(torch.ones(8, 8, 8, dtype=torch.bool), 16)
+    torch.nn.init.constant_(grid.density, density)
+    options = TrainOptions()
+    scene = NeuralScene(options.resolve(), grid, 2)
+    classes = (LabelClass("background", (0, 0, 0)), LabelClass("body", (1, 0, 0)))
+    run = Run.create(folder, RunInfo(folder, options, ("vase",), classes), scene)
+    run.save(scene)
+    return run
+
+
+def render(run: Path, *passes: str) -> Render:
+    return Render(run, "vase", CAMERA, passes)
+
+
+def test_a_render_gives_the_arrays_that_were_asked_for_in_that_order(client, tmp_path):
+    untrained_run(tmp_path, 5.0)
+    for passes in (("semantic", "colour"), ("depth", "normal")):
+        done = client.run("render", render(tmp_path, *passes))
+        assert done["state"] == "done", done
+        assert done["result"]["arrays"] == list(passes) and done["result"]["seconds"] > 0
+        assert [(array.shape, array.dtype) for array in client.arrays] == [ARRAYS[name] for name in passes]
+    assert client.arrays[0][SIZE // 2, SIZE // 2] > 1, "the cube is opaque"
+
+
+def test_a_render_sees_the_newest_checkpoint(client, tmp_path):
+    run = untrained_run(tmp_path, 5.0)
+    assert client.run("render", render(tmp_path, "colour"))["state"] == "done"
+    before = client.arrays[0][SIZE // 2, SIZE // 2, 3]
+    assert client.run("render", render(tmp_path, "colour"))["state"] == "done"
+    assert client.arrays[0][SIZE // 2, SIZE // 2, 3] == before
+    torch.nn.init.constant_(run.scene.phi.density, -20.0)
+    run.save(run.scene)
+    client.run("render", render(tmp_path, "colour"))
+    assert before > 0.9 and client.arrays[0][SIZE // 2, SIZE // 2, 3] < 0.1
+
+
+def test_what_cannot_be_done_is_a_sentence(client, tmp_path):
+    untrained_run(tmp_path / "run", 0.0)
+    jobs = [
+        ("render", render(tmp_path / "none", "colour")),
+        ("render", Render(tmp_path / "run", "no such instance", CAMERA, ("colour",))),
+        ("train", Train(tmp_path / "none", tmp_path / "new")),
+        ("train", Train(tmp_path / "none", tmp_path / "new", preset="no such preset")),
+        ("evaluate", Evaluate(tmp_path / "run", tmp_path / "none", "test")),
+    ]
+    for kind, params in jobs:
+        failed = client.run(kind, params)
+        assert failed["state"] == "failed" and "unexpected" not in failed["error"], failed
+        assert failed["error"].endswith((".", "?"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_presets_are_the_engines():
+    assert "fast" in presets()
