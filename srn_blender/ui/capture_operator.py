@@ -58,7 +58,12 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
 
 def describe_capture(last: CaptureProgress) -> str:
     """How a capture ended, and what to do next."""
-    return f"{last.total} views are captured. Next: Train SRN."
+    captured = f"{last.total} views are captured"
+    if last.check is None:
+        return f"{captured}. Next: Train SRN."
+    if last.check.warning:
+        return f"{captured}. {last.check.warning}"
+    return f"{captured}; depth agrees between views at {last.check.agreeing:.0%} of the points. Next: Train SRN."
 
 
 def register() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.props import StringProperty
 
 from ..errors import UserError
@@ -18,6 +19,7 @@ from .properties import folder_of, settings_of
 
 # The depth error that shows as white, as a part of the instance's radius.
 DEPTH_RANGE = 0.1
+THUMBNAIL = 256  # pixels at most
 
 
 class SRN_OT_train(LongWork, bpy.types.Operator):
@@ -89,7 +91,9 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
         seen = view.seen_by(scene, self._find_camera(scene))
 
         def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-            show_in_editors(view.show(arrays, seen, trained)[images.COLOUR])
+            colour = view.show(arrays, seen, trained)[images.COLOUR]
+            show_in_editors(colour)
+            show_thumbnail(colour)
             return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
 
         job = tasks.Job("render", view.request(seen, trained), done, lambda result: "The rendering was cancelled.")
@@ -114,6 +118,16 @@ def show_in_editors(image: bpy.types.Image) -> None:
                 continue
             if space.image is None or space.image.type == "RENDER_RESULT" or space.image.name.startswith("SRN "):
                 space.image = image
+
+
+def show_thumbnail(image: bpy.types.Image) -> None:
+    """Makes the image's preview, which the panel shows. Blender's own comes later, or not without a window."""
+    pixels = images.pixels_of(image)[::-1]
+    skip = -(-max(pixels.shape[:2]) // THUMBNAIL)
+    small = np.ascontiguousarray(pixels[::skip, ::skip])
+    preview: Any = image.preview_ensure()
+    preview.image_size = small.shape[1], small.shape[0]
+    preview.image_pixels_float.foreach_set(small.ravel())
 
 
 class SRN_OT_compare(bpy.types.Operator):

@@ -10,7 +10,7 @@ from ..engine.engine import FAILED, READY, STARTING, engine
 from ..results import compositor, images
 from . import tasks
 from .capture_operator import what_to_capture
-from .panel_parts import sentence, task_status
+from .panel_parts import redraw, sentence, task_status
 from .preferences import interpreter_of, preferences_of
 from .properties import settings_of
 
@@ -131,13 +131,31 @@ class SRN_PT_compare(_Panel):
 
 
 CLASSES = (SRN_PT_engine, SRN_PT_capture, SRN_PT_train, SRN_PT_render, SRN_PT_compare)
+WATCH_SECONDS = 0.5
+
+
+_seen: tuple[str, ...] = ()
+
+
+def _watch() -> float:
+    """Draws the sidebar again when something has changed without a button: the engine was lost, a job went on."""
+    global _seen
+    now = (engine().state, engine().message, *(task.message for task in tasks.Task.latest.values()))
+    if now != _seen:
+        _seen = now
+        redraw()
+    return WATCH_SECONDS
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    if not bpy.app.background:
+        bpy.app.timers.register(_watch, persistent=True)
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.unregister(_watch)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

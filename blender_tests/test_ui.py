@@ -1,0 +1,213 @@
+"""The operators, run from a script as a window would run them; the panels' helpers; registering and leaving."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+import srn_blender
+from srn_blender.capture.session import CaptureSettings
+from srn_blender.engine.engine import engine
+from srn_blender.results import compositor, images, view
+from srn_blender.ui import panel_parts, tasks
+from srn_blender.ui.preferences import interpreter_of
+from srn_blender.ui.properties import settings_of
+
+ROOT = Path(__file__).resolve().parents[1]
+INTERPRETERS = [ROOT / ".venv/engine" / python for python in ("bin/python", "Scripts/python.exe")]
+OPERATORS = ["cancel", "capture_views", "compare", "compare_remove"]
+OPERATORS += ["engine_start", "engine_stop", "render_view", "train"]
+
+
+@pytest.fixture(autouse=True)
+def add_on(empty_file: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The add-on, registered as a script does it, in Blender's own first scene; no interpreter is known."""
+    monkeypatch.delenv("SRN_ENGINE_PYTHON", raising=False)
+    bpy.ops.wm.read_factory_settings(use_empty=False)
+    srn_blender.register()
+    tasks.Task.latest.clear()
+    yield
+    srn_blender.unregister()
+
+
+@pytest.fixture
+def settings(tmp_path: Path):
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.render.resolution_x, scene.render.resolution_y = 64, 48
+    settings = settings_of(scene)
+    settings.dataset_path, settings.run_path = str(tmp_path / "dataset"), str(tmp_path / "run")
+    settings.train_views, settings.val_views, settings.test_views = 6, 1, 0
+    settings.size, settings.samples, settings.seconds = 48, 1, 2.0
+    return settings
+
+
+def traces() -> dict[str, object]:
+    """What the add-on could leave behind."""
+    handlers = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
+    return {
+        "classes": sorted(name for name in dir(bpy.types) if name.startswith("SRN")),
+        "operators": sorted(name for name in dir(bpy.ops.srn) if name in OPERATORS),
+        "property": hasattr(bpy.types.Scene, "srn"),
+        "handlers": {name: len(value) for name, value in handlers.items() if isinstance(value, list)},
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+    }
+
+
+def test_leaving_leaves_nothing() -> None:
+    there = traces()
+    assert there["property"] and there["operators"] == OPERATORS
+    srn_blender.unregister()
+    left = traces()
+    assert left["classes"] == [] and not left["property"]
+    assert left["handlers"] == there["handlers"]
+    srn_blender.register()
+    assert traces() == there
+
+
+def test_every_default_of_a_capture_stands_in_one_place() -> None:
+    settings = settings_of(bpy.context.scene)
+    fields = {field.name: field.default for field in dataclasses.fields(CaptureSettings)}
+    for name in ("rig", "train_views", "val_views", "test_views", "size", "samples", "seed", "labels"):
+        assert getattr(settings, name) == fields[name]
+
+
+def test_everything_has_a_tooltip() -> None:
+    for name in OPERATORS:
+        kind = getattr(bpy.ops.srn, name).get_rna_type()
+        assert kind.description, name
+        assert all(item.description for item in kind.properties if item.identifier != "rna_type"), name
+    own = [
+        item for item in settings_of(bpy.context.scene).bl_rna.properties if item.identifier not in ("name", "rna_type")
+    ]
+    assert len(own) > 12
+    assert all(item.description for item in own)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda settings: setattr(settings, "dataset_path", "//srn/dataset"), "Save the file first"),
+        (lambda settings: setattr(settings, "dataset_path", " "), "Choose a folder under Dataset"),
+        (lambda settings: setattr(settings, "dataset_path", "relative"), "absolute folder"),
+    ],
+)
+def test_a_folder_that_does_not_do_gets_a_sentence(settings, spoil, sentence: str) -> None:
+    spoil(settings)
+    with pytest.raises(RuntimeError, match=sentence):
+        bpy.ops.srn.capture_views()
+    assert not tasks.running("capture")
+
+
+def test_beside_a_saved_file_the_default_folder_works(settings, tmp_path: Path) -> None:
+    settings.dataset_path = "//srn/dataset"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert bpy.ops.srn.capture_views() == {"FINISHED"}
+    assert (tmp_path / "srn" / "dataset" / "dataset.json").is_file()
+
+
+def test_without_a_selection_nothing_is_captured(settings) -> None:
+    bpy.ops.object.select_all(action="DESELECT")
+    assert not bpy.ops.srn.capture_views.poll()
+    settings.collection = bpy.data.objects["Cube"].users_collection[0]
+    assert bpy.ops.srn.capture_views.poll()
+
+
+def test_training_says_what_is_missing(settings) -> None:
+    with pytest.raises(RuntimeError, match="Capture views first"):
+        bpy.ops.srn.train()
+    bpy.ops.srn.capture_views()
+    with pytest.raises(RuntimeError, match="choose the interpreter"):
+        bpy.ops.srn.train()
+    assert not tasks.running("train") and not Path(settings.run_path).exists()
+
+
+def test_rendering_says_what_is_missing(settings) -> None:
+    with pytest.raises(RuntimeError, match="Train first"):
+        bpy.ops.srn.render_view()
+    assert images.COLOUR not in bpy.data.images
+    assert not bpy.ops.srn.compare.poll()
+
+
+def test_cancelling_with_nothing_to_cancel() -> None:
+    assert not bpy.ops.srn.cancel.poll()
+
+
+def test_a_cancelled_capture_keeps_its_views_and_goes_on(settings) -> None:
+    from srn_blender.ui.capture_operator import SRN_OT_capture_views
+
+    task = SRN_OT_capture_views.begin(None, bpy.context)
+    tasks.Task.latest[task.kind] = task
+    task.step()
+    task.step()
+    bpy.ops.srn.cancel(kind="capture")
+    while task.state == tasks.RUNNING:
+        task.step()
+    assert task.state == tasks.CANCELLED
+    assert "2 of 7 views are kept" in task.message
+    assert len(list(Path(settings.dataset_path).glob("*_train/*/pose/*.txt"))) == 2
+    assert bpy.ops.srn.capture_views() == {"FINISHED"}
+    assert len(list(Path(settings.dataset_path).glob("*_train/*/pose/*.txt"))) == 6
+
+
+def test_clock_reads_as_people_do() -> None:
+    assert [panel_parts.clock(seconds) for seconds in (-1, 0.4, 42.4, 200, 7500)] == [
+        "0 s",
+        "0 s",
+        "42 s",
+        "3 min 20 s",
+        "2 h 5 min",
+    ]
+
+
+def test_the_whole_loop(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = next((path for path in INTERPRETERS if path.exists()), None)
+    if interpreter is None:
+        pytest.skip("no .venv/engine beside the checkout")
+    monkeypatch.setenv("SRN_ENGINE_PYTHON", str(interpreter))
+    assert interpreter_of(bpy.context) == str(interpreter)
+    scene = bpy.context.scene
+    bpy.ops.srn.capture_views()
+    assert "7 views are captured" in tasks.Task.latest["capture"].message
+    assert bpy.ops.srn.train() == {"FINISHED"}, "starts the engine by itself"
+    assert "PSNR" in tasks.Task.latest["train"].message
+    assert engine().state == "ready"
+    assert bpy.ops.srn.render_view() == {"FINISHED"}
+    colour = bpy.data.images[images.COLOUR]
+    assert tuple(colour.size) == (64, 48)
+    assert colour.preview.image_size[:] == (64, 48)
+    assert view.is_of(view.seen_by(scene, scene.camera))
+    pixels = images.pixels_of(colour)
+    assert pixels[24, 32, 3] > 0.5 and pixels[0, 0, 3] < 0.5, "the cube in the middle, nothing in the corner"
+    hit = images.pixels_of(bpy.data.images[images.DEPTH])[24, 32, 0]
+    assert hit == pytest.approx(scene.camera.location.length - 1.0, abs=1.0), "in Blender units"
+    assert bpy.ops.srn.compare() == {"FINISHED"}
+    assert compositor.is_built(scene)
+    again_with_another_camera(scene)
+    bpy.ops.srn.engine_stop()
+    assert engine().state == "stopped"
+
+
+def again_with_another_camera(scene) -> None:
+    other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
+    scene.collection.objects.link(other)
+    other.location = (0.0, 0.0, 12.0)
+    bpy.context.view_layer.update()
+    bpy.ops.srn.render_view(camera="Other")
+    assert not view.is_of(view.seen_by(scene, scene.camera))
+    depth = images.pixels_of(bpy.data.images[images.DEPTH])[24, 32, 0]
+    assert depth == pytest.approx(11.0, abs=1.0)
+    before = images.pixels_of(bpy.data.images[images.COLOUR]).copy()
+    other.data.type = "ORTHO"
+    with pytest.raises(RuntimeError, match="Perspective"):
+        bpy.ops.srn.render_view(camera="Other")
+    with pytest.raises(RuntimeError, match="none named 'Missing'"):
+        bpy.ops.srn.render_view(camera="Missing")
+    np.testing.assert_array_equal(images.pixels_of(bpy.data.images[images.COLOUR]), before)
