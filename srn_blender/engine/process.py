@@ -48,11 +48,14 @@ def check_interpreter(interpreter: str) -> Path:
 
 
 class EngineProcess:
-    """One engine process; belongs to the event loop that starts it."""
+    """One engine process; belongs to the event loop that starts it. UserError where no log can be written."""
 
     def __init__(self, interpreter: Path) -> None:
         self.interpreter = interpreter
-        handle, name = tempfile.mkstemp(prefix="srn-engine-", suffix=".log")
+        try:
+            handle, name = tempfile.mkstemp(prefix="srn-engine-", suffix=".log")
+        except OSError as error:
+            raise UserError(f"The engine's log cannot be written ({error}): free some space.") from None
         os.close(handle)
         self.log = Path(name)
         self.token = secrets.token_urlsafe(32)
@@ -78,13 +81,14 @@ class EngineProcess:
 
     async def end(self) -> None:
         """Ends the engine, by force where it does not end by itself."""
-        if self._process is None:
-            return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
         if self._drain is not None:
             self._drain.cancel()
-        await _end_within(self._process, STOP_SECONDS)
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            await _end_within(self._process, STOP_SECONDS)
+        if self.log.stat().st_size == 0:
+            self.log.unlink()
 
     async def why_lost(self) -> str:
         """Why the connection to it was lost, in a sentence."""
@@ -158,8 +162,8 @@ class EngineProcess:
                 f"{self.interpreter} has no {missing[-1]}: install the engine into it, or choose another interpreter."
             )
         lines = tail.strip().splitlines()
-        last = f" and said: {lines[-1]}" if lines else ""
-        return f"{what}: it ended with status {self._process.returncode}{last} (log: {self.log}); start it again."
+        last = f" and said: {lines[-1]} (log: {self.log})" if lines else ""
+        return f"{what}: it ended with status {self._process.returncode}{last}; start it again."
 
 
 async def _end_within(process: asyncio.subprocess.Process, seconds: float) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 from srn_engine.errors import UserError
 from srn_engine.progress import Cancelled, Progress, Report
 from srn_engine.server import protocol
-from srn_engine.server.protocol import JobParams
+from srn_engine.server.params import JobParams
 
 PROGRESS_INTERVAL = 0.1  # seconds between two notifications of a running job
 MAX_WAITING = 100  # jobs
+MAX_ERROR = 10_000  # characters: a sentence always fits into a frame
 ENDED_KEPT = 16  # jobs whose result `states` still tells
 
 log = logging.getLogger(__name__)
@@ -164,10 +165,10 @@ class JobQueue:
         try:
             state, result, arrays = self._do(job)
         except UserError as error:
-            self._end(job, State.FAILED, error=str(error))
+            self._end(job, State.FAILED, error=str(error)[:MAX_ERROR])
         except Exception as error:  # whatever a job meets, its client hears of it and the engine goes on
             log.exception("Job %d (%s) failed", job.number, job.kind)
-            what = f"{type(error).__name__}: {error}"[:1000]
+            what = f"{type(error).__name__}: {error}"[:MAX_ERROR]
             self._end(job, State.FAILED, error=f"The engine met an unexpected error ({what}); its log has the details.")
         else:
             self._end(job, state, result, arrays)

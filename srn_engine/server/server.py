@@ -15,7 +15,7 @@ from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response as HttpResponse
 
 from srn_engine.errors import UserError
-from srn_engine.server import protocol
+from srn_engine.server import params, protocol
 from srn_engine.server.jobs import JobQueue, JobState
 from srn_engine.server.protocol import ProtocolError, Request
 
@@ -83,14 +83,14 @@ class EngineServer:
             if isinstance(frame, bytes):
                 raise ProtocolError(protocol.INVALID_REQUEST, "A client sends text frames only.")
             request = protocol.decode_request(frame)
-            if not (greeted or isinstance(request.params, protocol.Hello)):
+            if not (greeted or isinstance(request.params, params.Hello)):
                 raise ProtocolError(protocol.INVALID_REQUEST, "The first request must be `hello`.", request.id)
             reply = self._reply(request, connection)
         except ProtocolError as error:
             await connection.send([protocol.encode_error(error)])
             return False
         await connection.send([reply])
-        if isinstance(request.params, protocol.Shutdown):
+        if isinstance(request.params, params.Shutdown):
             self._stop()
         return True
 
@@ -104,19 +104,19 @@ class EngineServer:
 
     def _do(self, request: Request, connection: "_Connection") -> object:
         match request.params:
-            case protocol.Hello() as hello:
+            case params.Hello() as hello:
                 if hello.protocol != protocol.PROTOCOL:
                     message = protocol.which_side_to_update(hello.protocol)
                     raise ProtocolError(protocol.WRONG_PROTOCOL, message, request.id)
                 return {"protocol": protocol.PROTOCOL} | asdict(self._about)
-            case protocol.Cancel(number):
+            case params.Cancel(number):
                 return {"cancelled": self._jobs.cancel(number)}
-            case protocol.Jobs():
+            case params.Jobs():
                 return {"jobs": self._jobs.states()}
-            case protocol.Shutdown():
+            case params.Shutdown():
                 return None
-            case params:
-                return {"job": self._jobs.submit(request.method, params, connection.notify).number}
+            case job:
+                return {"job": self._jobs.submit(request.method, job, connection.notify).number}
 
 
 class _Connection:

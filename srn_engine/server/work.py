@@ -9,7 +9,7 @@ import torch
 
 from srn_engine.progress import Report
 from srn_engine.server.jobs import Outcome, Work
-from srn_engine.server.protocol import Evaluate, JobParams, Render, Train
+from srn_engine.server.params import Evaluate, JobParams, Render, Train
 
 # Training and rendering pull in compilers and image libraries: they are imported when the first job needs them.
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """An engine whose work is short and exact: `python server_jobs.py --token-stdin`, for tests of either side.
 
 `train` counts to `steps` in `seconds`; its `preset` chooses how it ends: `save` (default; keeps its count when
-cancelled), `fail`, `bug`. `render` gives arrays that `picture` computes; its instance `slow` takes five seconds,
+cancelled), `fail`, `essay` (an endless sentence), `bug`. `render` gives arrays that `picture` computes; its instance `slow` takes five seconds,
 `pickled` gives an array of Python objects, `huge` a result over the limit of a text frame.
 """
 
@@ -17,7 +17,7 @@ from srn_engine.errors import UserError
 from srn_engine.progress import Cancelled, Progress, Report
 from srn_engine.server import serve
 from srn_engine.server.jobs import Outcome
-from srn_engine.server.protocol import Evaluate, JobParams, Render, Train
+from srn_engine.server.params import Evaluate, JobParams, Render, Train
 from srn_engine.server.server import About
 
 
@@ -33,6 +33,8 @@ def train(params: JobParams, report: Report) -> Outcome:
     assert isinstance(params, Train)
     if params.preset == "fail":
         raise UserError(f"{params.dataset} has no view: capture it again.")
+    if params.preset == "essay":
+        raise UserError("long " * 2**20)
     if params.preset == "bug":
         raise ZeroDivisionError("a bug")
     steps = params.steps or 10

@@ -112,6 +112,12 @@ def test_an_array_of_64_mib_arrives_while_another_job_reports(client):
     assert client.until(training, "done", "failed")["state"] == "done"
 
 
+def test_an_error_is_never_too_long_for_a_frame(client):
+    failed = client.until(client.job("train", **TRAIN, preset="essay"), "failed")
+    assert len(failed["error"]) == 10_000
+    assert client.until(client.job("train", **TRAIN), "done")
+
+
 @pytest.mark.parametrize("instance", ["pickled", "huge"])
 def test_what_the_protocol_cannot_carry_fails_its_job_only(client, instance):
     failed = client.until(client.job("render", **RENDER | {"instance": instance}), "failed")
@@ -228,6 +234,7 @@ def test_what_is_no_request_gets_an_error_and_the_connection_goes_on(client, fra
         ("train", {"steps": True}),
         ("train", {"seed": -1}),
         ("train", {"unknown": 1}),
+        ("render", {"instance": "x" * 4097}),
         ("render", {"passes": []}),
         ("render", {"passes": ["colour", "colour"]}),
         ("render", {"passes": ["alpha"]}),

@@ -12,7 +12,7 @@ from srn_engine.data.dataset import LabelClass
 from srn_engine.model.grid import FeatureGrid
 from srn_engine.model.scene import NeuralScene
 from srn_engine.server.jobs import JobQueue
-from srn_engine.server.protocol import Evaluate, Render, Train
+from srn_engine.server.params import Evaluate, Render, Train
 from srn_engine.server.work import engine_work, presets
 from srn_engine.train.options import TrainOptions
 from srn_engine.train.run import Run, RunInfo
