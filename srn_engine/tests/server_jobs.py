@@ -1,8 +1,8 @@
 """An engine whose work is short and exact: `python server_jobs.py --token-stdin`, for tests of either side.
 
 `train` counts to `steps` in `seconds`; its `preset` chooses how it ends: `save` (default; keeps its count when
-cancelled), `fail`, `essay` (an endless sentence), `bug`. `render` gives arrays that `picture` computes; its instance `slow` takes five seconds,
-`pickled` gives an array of Python objects, `huge` a result over the limit of a text frame.
+cancelled), `fail`, `essay` (an endless sentence), `bug`. `render` gives arrays that `picture` computes; its instance
+`slow` takes five seconds, `pickled` gives an array of Python objects, `huge` a result over the limit of a text frame.
 """
 
 import argparse
