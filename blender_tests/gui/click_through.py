@@ -93,7 +93,7 @@ def capture():
 
 
 def train():
-    settings().seconds = 10.0
+    settings().seconds = 25.0
     yield from press_button("srn.train")
     yield from wait_for(lambda: tasks.Task.latest["train"].fraction > 0.3, 90, "a third of the training")
     yield from picture("07_training")

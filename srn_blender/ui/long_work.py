@@ -36,6 +36,7 @@ class LongWork:
             return {"CANCELLED"}
         manager = context.window_manager
         self._timer = manager.event_timer_add(INTERVAL, window=context.window)
+        self._status = ""
         manager.progress_begin(0, 100)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -57,9 +58,11 @@ class LongWork:
                 self._leave(context)
         if task.state != RUNNING:
             return self._report(task)
-        context.window_manager.progress_update(round(100 * task.fraction))
-        context.workspace.status_text_set(f"{describe(task)}   |   Esc: Cancel")
-        redraw()
+        status = f"{describe(task)}   |   Esc: Cancel"
+        if status != self._status:
+            self._status = status
+            context.workspace.status_text_set(status)
+            context.window_manager.progress_update(round(100 * task.fraction))
         return {"PASS_THROUGH"}
 
     def cancel(self: Any, context: Any) -> None:

@@ -59,9 +59,11 @@ def task_status(layout: Any, kind: str, otherwise: str) -> None:
 
 
 def redraw() -> None:
-    """Draws every 3D view's sidebar again."""
+    """Draws the sidebar of every 3D view again, and not the view itself, which may be slow to draw."""
     manager: Any = bpy.context.window_manager
     for window in manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                area.tag_redraw()
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

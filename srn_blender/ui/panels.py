@@ -131,16 +131,17 @@ class SRN_PT_compare(_Panel):
 
 
 CLASSES = (SRN_PT_engine, SRN_PT_capture, SRN_PT_train, SRN_PT_render, SRN_PT_compare)
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.25
 
 
-_seen: tuple[str, ...] = ()
+_seen: tuple[object, ...] = ()
 
 
 def _watch() -> float:
-    """Draws the sidebar again when something has changed without a button: the engine was lost, a job went on."""
+    """Draws the sidebar again when something has changed: a task went on, or the engine was lost."""
     global _seen
-    now = (engine().state, engine().message, *(task.message for task in tasks.Task.latest.values()))
+    told = [(task.state, task.message, task.fraction) for task in tasks.Task.latest.values()]
+    now = (engine().state, engine().message, *told)
     if now != _seen:
         _seen = now
         redraw()
