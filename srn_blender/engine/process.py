@@ -83,6 +83,7 @@ class EngineProcess:
         """Ends the engine, by force where it does not end by itself."""
         if self._drain is not None:
             self._drain.cancel()
+            await asyncio.wait([self._drain])  # only one may read at a time
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
