@@ -190,6 +190,9 @@ def test_the_whole_loop(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hit == pytest.approx(scene.camera.location.length - 1.0, abs=1.0), "in Blender units"
     assert bpy.ops.srn.compare() == {"FINISHED"}
     assert compositor.is_built(scene)
+    assert view.strangers(scene) == []
+    bpy.ops.mesh.primitive_plane_add(size=20.0)
+    assert view.strangers(scene) == ["Plane"]
     again_with_another_camera(scene)
     bpy.ops.srn.engine_stop()
     assert engine().state == "stopped"

@@ -10,15 +10,20 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Vector
 from numpy.typing import NDArray
 
 from ..capture.camera import Camera, camera_from_blender
+from ..capture.instance import SURFACES
 from ..errors import UserError
 from . import images
 
-# The camera of the last neural view, kept on its colour image so that it is saved with it.
-CAMERA_KEY = "srn_camera"
+# What the last neural view shows, kept on its colour image so that it is saved with it.
+VIEW_KEY = "srn_view"
 MAX_SIZE = 8192  # pixels a side, docs/protocol.md
+# How far the corners of a part's bounding box may lie from the instance's centre, in the radius of the sphere that
+# holds all its points: a box around a ball in the middle reaches the square root of 3.
+BOX_REACH = 1.75
 
 
 @dataclass(frozen=True)
@@ -81,24 +86,39 @@ def request(camera: Camera, trained: Trained) -> dict[str, Any]:
 def show(arrays: Mapping[str, NDArray[Any]], camera: Camera, trained: Trained) -> dict[str, bpy.types.Image]:
     """The arrays that answer `request(camera, trained)` as image datablocks, by name."""
     shown = images.show(arrays, trained.scale, trained.palette)
-    shown[images.COLOUR][CAMERA_KEY] = json.dumps({**camera.to_json(), "scale": trained.scale})
+    described = {"camera": camera.to_json(), "centre": trained.centre.tolist(), "scale": trained.scale}
+    shown[images.COLOUR][VIEW_KEY] = json.dumps(described)
     return shown
 
 
 def shown_scale() -> float:
     """Blender units per dataset unit of the neural view that is shown; 1 where that is not known."""
-    return float(_shown_camera().get("scale", 1.0))
+    return float(_shown().get("scale", 1.0))
 
 
 def is_of(camera: Camera) -> bool:
     """Whether the neural view that is shown was taken by this camera, in Blender units."""
-    shown = _shown_camera()
+    shown = _shown().get("camera", {})
     return bool(shown) and all(np.allclose(shown[key], value, atol=1e-4) for key, value in camera.to_json().items())
 
 
-def _shown_camera() -> dict[str, Any]:
+def strangers(scene: bpy.types.Scene) -> list[str]:
+    """Objects that a render of `scene` shows and that do not lie where the captured instance was."""
+    shown = _shown()
+    if not shown:
+        return []
+    names = []
+    for thing in scene.view_layers[0].objects:
+        if thing.type in SURFACES and not thing.hide_render:
+            box = np.array([thing.matrix_world @ Vector(corner) for corner in thing.bound_box])
+            if np.linalg.norm(box - shown["centre"], axis=1).max() > BOX_REACH * shown["scale"]:
+                names.append(thing.name)
+    return names
+
+
+def _shown() -> dict[str, Any]:
     image: Any = bpy.data.images.get(images.COLOUR)
-    return json.loads(image[CAMERA_KEY]) if image is not None and CAMERA_KEY in image else {}
+    return json.loads(image[VIEW_KEY]) if image is not None and VIEW_KEY in image else {}
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -152,11 +152,14 @@ class SRN_OT_compare(bpy.types.Operator):
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if not current:
-            warning = "The neural view is of another camera or size: press Render Neural View again"
-            self.report({"WARNING"}, warning)
         if changes:
             self.report({"INFO"}, f"For the comparison {', '.join(changes)}")
+        if not current:
+            self.report({"WARNING"}, "The neural view is of another camera or size: press Render Neural View again")
+        strangers = view.strangers(scene)
+        if strangers:
+            names = ", ".join(strangers[:3])
+            self.report({"WARNING"}, f"Hide from renders what was not captured, or it will differ: {names}")
         return {"FINISHED"}
 
 
