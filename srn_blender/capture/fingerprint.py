@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,19 @@ if TYPE_CHECKING:
     from .passes import Studio
     from .session import CaptureSettings
 
-SIMPLE = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
+PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
 # What of a node or a light changes nothing in a picture, or is not the same in two runs of Blender.
 NOT_LOOKS = {"select", "location", "location_absolute", "width", "height", "hide", "label", "color", "session_uid"}
-NOT_LOOKS |= {"use_custom_color", "dimensions", "is_evaluated", "tag", "users", "use_fake_user", "warning_propagation"}
+NOT_LOOKS |= {
+    "use_custom_color",
+    "dimensions",
+    "is_evaluated",
+    "use_nodes",
+    "tag",
+    "users",
+    "use_fake_user",
+    "warning_propagation",
+}
 
 
 def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
@@ -50,7 +60,7 @@ def _describe_tree(tree: Any) -> Any:
     nodes = [
         [
             _describe(node),
-            [[socket.identifier, _value(getattr(socket, "default_value", None))] for socket in node.inputs],
+            [[socket.identifier, plain_value(getattr(socket, "default_value", None))] for socket in node.inputs],
             _image(getattr(node, "image", None)),
             _ramp(getattr(node, "color_ramp", None)),
             _describe_tree(node.node_tree) if getattr(node, "node_tree", None) else None,
@@ -70,12 +80,18 @@ def _ramp(ramp: Any) -> Any:
 
 
 def _describe(struct: Any) -> dict[str, Any]:
-    """The plain properties of a Blender struct that a person can set."""
-    properties = (p for p in struct.bl_rna.properties if p.type in SIMPLE and not p.is_readonly)
-    return {p.identifier: _value(getattr(struct, p.identifier)) for p in properties if p.identifier not in NOT_LOOKS}
+    return {name: plain_value(value) for name, value in plain_properties(struct) if name not in NOT_LOOKS}
 
 
-def _value(value: Any) -> Any:
+def plain_properties(struct: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values of what a person can set in a Blender struct: numbers, texts, choices."""
+    for prop in struct.bl_rna.properties:
+        # `use_nodes` warns of its end in 6.0 wherever it is read, and is on for everything that 5.0 makes.
+        if prop.type in PLAIN and not prop.is_readonly and prop.identifier != "use_nodes":
+            yield prop.identifier, getattr(struct, prop.identifier)
+
+
+def plain_value(value: Any) -> Any:
     """A property as something that JSON takes; pointers to other datablocks by name."""
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -18,6 +18,7 @@ from .. import compat
 from ..errors import UserError
 from .camera import flip_axes
 from .dataset import View
+from .fingerprint import plain_properties, plain_value
 from .instance import Label, Part, bounding_sphere, find_labels, measure_parts
 
 Array = NDArray[np.float64]
@@ -114,15 +115,14 @@ def open_studio(
         raise UserError("Turn on the add-on Cycles Render Engine in the preferences: views are rendered with Cycles.")
     with ExitStack() as undo:
         undo.callback(_remove_new_render_result, "Render Result" in bpy.data.images)
-        copy: Any = scene.copy()
-        undo.callback(_remove_scene, copy)
-        copy.name = NAME
-        _empty(copy)
+        stage: Any = bpy.data.scenes.new(NAME)
+        undo.callback(_remove_scene, stage)
+        _copy_settings(scene, stage)
         for member in dict.fromkeys([*objects, *_lights(scene)]):
-            copy.collection.objects.link(member)
-        camera = _add_camera(copy, undo)
-        _set_up_render(copy, size, samples)
-        layer = copy.view_layers[0]
+            stage.collection.objects.link(member)
+        camera = _add_camera(stage, undo)
+        _set_up_render(stage, size, samples)
+        layer = stage.view_layers[0]
         layer.update()
         parts = measure_parts(layer.depsgraph)
         centre, scale = bounding_sphere(parts)
@@ -132,8 +132,8 @@ def open_studio(
                 undo.callback(_set_pass_index, label.datablock, label.datablock.pass_index)
                 _set_pass_index(label.datablock, index)
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
-        _route_passes(copy, folder, label_kind)
-        yield Studio(copy, camera, folder, parts, centre, scale, labels, label_kind)
+        _route_passes(stage, folder, label_kind)
+        yield Studio(stage, camera, folder, parts, centre, scale, labels, label_kind)
 
 
 def _set_pass_index(datablock: Any, index: int) -> None:
@@ -153,18 +153,27 @@ def _remove_scene(scene: bpy.types.Scene) -> None:
         bpy.data.scenes.remove(scene)
 
 
-def _empty(scene: bpy.types.Scene) -> None:
-    """Leaves of a scene's copy its settings and its world."""
-    for child in list(scene.collection.children):
-        scene.collection.children.unlink(child)
-    for member in list(scene.collection.objects):
-        scene.collection.objects.unlink(member)
-    scene.animation_data_clear()  # no setting that we make may be overwritten by a key
-    scene.timeline_markers.clear()  # nor the camera be switched by a marker
-    old = list(scene.view_layers)
-    scene.view_layers.new(NAME)  # without the exclusions and overrides of the user's layers
-    for layer in old:
-        scene.view_layers.remove(layer)
+def _copy_settings(scene: Any, stage: Any) -> None:
+    """Gives the stage what of the user's settings has a part in a picture.
+
+    Not by Scene.copy(): that takes along the sequencer's and the simulations' data, and in 4.2 it leaves objects behind
+    that Blender believes in use for ever.
+    """
+    for name in ("render", "cycles", "cycles_curves"):
+        _copy_plain(getattr(scene, name), getattr(stage, name))
+    _copy_plain(scene, stage)
+    stage.world = scene.world
+    for key, value in scene.items():  # materials and drivers may read a scene's custom properties
+        if isinstance(value, bool | int | float | str):
+            stage[key] = value
+
+
+def _copy_plain(source: Any, target: Any) -> None:
+    defaults = dict(plain_properties(target))
+    for name, value in plain_properties(source):
+        # Setting what is already there would run update callbacks, some of which need a window.
+        if name != "name" and plain_value(value) != plain_value(defaults[name]):
+            setattr(target, name, value)
 
 
 def _lights(scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -224,8 +233,8 @@ def _route_passes(scene: bpy.types.Scene, folder: Path, label_kind: str) -> None
     layer.use_pass_material_index = label_kind == "material"
     layer.use_pass_object_index = label_kind == "object"
     tree = compat.own_compositor_tree(scene)
-    layers: Any = tree.nodes.new("CompositorNodeRLayers")
-    layers.scene = scene
+    with bpy.context.temp_override(scene=scene):  # or else the node would for a moment count as a user of another
+        layers: Any = tree.nodes.new("CompositorNodeRLayers")
     colour = layers.outputs["Image"]
     tree.links.new(colour, compat.add_compositor_output(tree).inputs[0])
     compat.add_file_output(tree, colour, folder, "rgba", "PNG", "RGBA")
