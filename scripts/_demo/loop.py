@@ -32,21 +32,27 @@ EVALUATE_SECONDS = 600.0
 
 def main() -> int:
     options = _options()
-    with _quiet_blender(options.out / "blender.log") as console:
+    console = _quiet_blender(options.out / "blender.log")
 
-        def say(line: str) -> None:
-            print(line, file=console, flush=True)
+    def say(line: str) -> None:
+        print(line, file=console, flush=True)
 
-        try:
-            metrics = _loop(options, say)
-        except (UserError, ModelError, RuntimeError) as error:  # an operator's error reaches a script as RuntimeError
-            say(f"The demo failed: {str(error).removeprefix('Error: ').strip()}")
-            return 1
-        finally:
-            engine().close()
-        for name, value in metrics.items():
-            say(f"  {name:<20} {'–' if value is None else format(value, '.4g')}")
-        say(f"Report: {options.out / 'report.html'}")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    srn_blender.register()
+    try:
+        metrics = _loop(options, say)
+    except (UserError, ModelError, RuntimeError) as error:  # an operator's error reaches a script as RuntimeError
+        say(f"The demo failed: {str(error).removeprefix('Error: ').strip()}")
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 130
+    finally:
+        engine().close()
+        srn_blender.unregister()  # Blender 4's module crashes at exit while an add-on's classes are registered
+    for name, value in metrics.items():
+        say(f"  {name:<20} {'–' if value is None else format(value, '.4g')}")
+    say(f"Report: {options.out / 'report.html'}")
     return 0
 
 
@@ -62,24 +68,18 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextmanager
-def _quiet_blender(log: Path) -> Iterator[TextIO]:
-    """Blender's own lines, several for each view, go into a file; what is yielded still writes to the console."""
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as console, open(log, "wb") as file:
-        before = os.dup(1)
-        os.dup2(file.fileno(), 1)
-        try:
-            yield console
-        finally:
-            sys.stdout.flush()
-            os.dup2(before, 1)
-            os.close(before)
+def _quiet_blender(log: Path) -> TextIO:
+    """Send what Blender prints, several lines for each view, into a file; return what still writes to the console.
+
+    For good: Blender prints when it ends, too."""
+    console = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+    return console
 
 
 def _loop(options: argparse.Namespace, say: Say) -> dict[str, float | None]:
     began = time.monotonic()
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    srn_blender.register()
     scene = bpy.data.scenes[0]
     collection = import_model(scene, options.model) if options.model else build_scene(scene)
     _set_up(scene, collection, options)
