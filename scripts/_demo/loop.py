@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ import srn_blender
 from srn_blender.engine.engine import engine
 from srn_blender.errors import UserError
 from srn_blender.ui.properties import settings_of
-from srn_blender.ui.tasks import DONE, Task
+from srn_blender.ui.tasks import DONE, Task, cancel_all
 
 from .model import ModelError, import_model
 from .scene import build_scene
@@ -37,6 +38,7 @@ def main() -> int:
     def say(line: str) -> None:
         print(line, file=console, flush=True)
 
+    signal.signal(signal.SIGINT, _interrupt)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     srn_blender.register()
     try:
@@ -54,6 +56,12 @@ def main() -> int:
         say(f"  {name:<20} {'–' if value is None else format(value, '.4g')}")
     say(f"Report: {options.out / 'report.html'}")
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    """Ctrl-C ends the operator that runs as Esc does; Cycles would swallow an exception raised during its render."""
+    if cancel_all() == 0:
+        raise KeyboardInterrupt
 
 
 def _options() -> argparse.Namespace:
