@@ -119,6 +119,28 @@ def test_faces_without_a_material_are_a_class_of_their_own(tmp_path):
     assert set(np.unique(view["semantic"])) == {0, 1, 2}
 
 
+def test_a_material_of_the_object_and_one_from_geometry_nodes_are_labelled(tmp_path):
+    scene = bpy.context.scene
+    linked = add_ball(scene, 0.5, (-1, 0, 0), materials=[emission("Under", np.ones(3))], segments=16)
+    linked.material_slots[0].link = "OBJECT"
+    linked.material_slots[0].material = emission("Over", np.ones(3))
+    made = add_ball(scene, 0.5, (1, 0, 0), segments=16)
+    nodes = bpy.data.node_groups.new("Paint", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        nodes.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    paint = nodes.nodes.new("GeometryNodeSetMaterial")
+    paint.inputs["Material"].default_value = emission("Painted", np.ones(3))
+    nodes.links.new(nodes.nodes.new("NodeGroupInput").outputs[0], paint.inputs["Geometry"])
+    nodes.links.new(paint.outputs[0], nodes.nodes.new("NodeGroupOutput").inputs[0])
+    made.modifiers.new("Paint", "NODES").node_group = nodes
+    capture_all([linked, made], small_settings(tmp_path))
+    assert [c["name"] for c in manifest_of(tmp_path)["classes"]] == ["background", "Over", "Painted"]
+    camera, view = read_view(tmp_path, "train", 0)
+    for x, label in ((-2 / 3, 1), (2 / 3, 2)):
+        column, row, _ = camera.project((x, 0, 0))
+        assert view["semantic"][int(row), int(column)] == label
+
+
 def test_labels_from_objects_and_none(tmp_path):
     scene = bpy.context.scene
     balls = [add_ball(scene, 0.5, (x, 0, 0), name, segments=16) for x, name in ((-1, "Left"), (1, "Right"))]

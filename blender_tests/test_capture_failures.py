@@ -108,6 +108,8 @@ def test_more_classes_than_fit(root):
         ({"name": "a/b"}, "Name"),
         ({"instance": "../x"}, "Instance"),
         ({"instance": ""}, "Instance"),
+        ({"rig": "spiral"}, "Rig"),
+        ({"labels": "mood"}, "Labels"),
     ],
 )
 def test_settings_that_make_no_sense(root, change, match):

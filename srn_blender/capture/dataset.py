@@ -70,7 +70,8 @@ class DatasetWriter:
 
     root: Path
     plan: Plan
-    _made: list[Path] = field(default_factory=list)
+    _made: list[Path] = field(default_factory=list, init=False)
+    _counted: dict[str, int] = field(default_factory=dict, init=False)
 
     def __enter__(self) -> DatasetWriter:
         with _advice(self.root):
@@ -93,8 +94,11 @@ class DatasetWriter:
 
     def captured(self, split: str) -> int:
         """How many views of a split are there, whole and without a gap."""
-        planned = self._planned(split)
-        return next((i for i in range(planned) if not self._is_whole(split, i)), planned)
+        count = self._counted.get(split, 0)  # nobody takes a view away meanwhile, and thousands are slow to look at
+        while count < self._planned(split) and self._is_whole(split, count):
+            count += 1
+        self._counted[split] = count
+        return count
 
     def missing(self) -> list[tuple[str, int]]:
         """The views still to be written, as (split, number), in the order to write them."""

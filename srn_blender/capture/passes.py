@@ -114,7 +114,7 @@ def open_studio(
     if not hasattr(scene, "cycles"):
         raise UserError("Turn on the add-on Cycles Render Engine in the preferences: views are rendered with Cycles.")
     with ExitStack() as undo:
-        undo.callback(_remove_new_render_result, "Render Result" in bpy.data.images)
+        undo.callback(_remove_new_images, {image.name for image in bpy.data.images})
         stage: Any = bpy.data.scenes.new(NAME)
         undo.callback(_remove_scene, stage)
         _copy_settings(scene, stage)
@@ -131,9 +131,18 @@ def open_studio(
             if label.datablock is not None:
                 undo.callback(_set_pass_index, label.datablock, label.datablock.pass_index)
                 _set_pass_index(label.datablock, index)
-        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
+        folder = _make_scratch(undo)
         _route_passes(stage, folder, label_kind)
         yield Studio(stage, camera, folder, parts, centre, scale, labels, label_kind)
+
+
+def _make_scratch(undo: ExitStack) -> Path:
+    try:
+        return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
+    except OSError as error:
+        raise UserError(
+            f"Free some space in Blender's temporary folder {bpy.app.tempdir}: {error.strerror}."
+        ) from error
 
 
 def _set_pass_index(datablock: Any, index: int) -> None:
@@ -141,9 +150,11 @@ def _set_pass_index(datablock: Any, index: int) -> None:
         datablock.pass_index = index
 
 
-def _remove_new_render_result(was_there: bool) -> None:
-    if not was_there and "Render Result" in bpy.data.images:
-        bpy.data.images.remove(bpy.data.images["Render Result"])
+def _remove_new_images(there: set[str]) -> None:
+    """Takes away the images that Blender has made on its own: others could be the user's."""
+    for name in {"Render Result", "Viewer Node"} - there:
+        if name in bpy.data.images:
+            bpy.data.images.remove(bpy.data.images[name])
 
 
 def _remove_scene(scene: bpy.types.Scene) -> None:

@@ -21,6 +21,8 @@ from .passes import LENS, SENSOR, Studio, load_pixels, open_studio
 from .rig import fit_radius, rig_poses
 
 CHECKED_VIEWS = 12
+RIGS = ("sphere", "hemisphere")
+LABELS = ("material", "object", "none")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def _require_settings(settings: CaptureSettings) -> None:
     counts = (settings.train_views, settings.val_views, settings.test_views)
     if min(counts) < 0 or settings.train_views < 1:
         raise UserError("Set Train Views to at least 1, and the others to at least 0.")
+    if settings.rig not in RIGS or settings.labels not in LABELS:
+        raise UserError(f"Set Rig to one of {', '.join(RIGS)} and Labels to one of {', '.join(LABELS)}.")
     if not 8 <= settings.size <= 8192:
         raise UserError("Set Size to a number of pixels from 8 to 8192.")
     if settings.samples < 1:
