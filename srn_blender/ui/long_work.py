@@ -88,7 +88,8 @@ class LongWork:
         redraw()
 
     def _report(self: Any, task: Task) -> Any:
-        self.report({"ERROR" if task.state == FAILED else "INFO"}, task.message)
+        level = "ERROR" if task.state == FAILED else "WARNING" if task.warns else "INFO"
+        self.report({level}, task.message)
         return {"FINISHED" if task.state == DONE else "CANCELLED"}
 
 

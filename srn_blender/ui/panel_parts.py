@@ -55,7 +55,7 @@ def task_status(layout: Any, kind: str, otherwise: str) -> None:
         sentence(layout, task.message)
         layout.operator("srn.cancel", icon="X").kind = kind
     else:
-        sentence(layout, task.message, ICONS[task.state])
+        sentence(layout, task.message, "ERROR" if task.warns else ICONS[task.state])
 
 
 def redraw() -> None:

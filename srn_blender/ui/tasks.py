@@ -33,6 +33,7 @@ class Task:
         self.message = message
         self.fraction = 0.0
         self.eta: float | None = None
+        self.warns = False  # `message` is to be looked at, though all is done
 
     def step(self) -> None:
         """Does the next bit of work, or looks how far others are. Raises UserError where it fails."""
@@ -82,6 +83,7 @@ class CaptureTask(Task):
         progress = next(self._views, None)
         if progress is None:
             self.end(DONE, self._describe(self._last) if self._last else "All views were there already.")
+            self.warns = bool(self._last and self._last.check and self._last.check.warning)
             return
         self._last = progress
         self.fraction, self.eta = progress.done / max(progress.total, 1), progress.eta
