@@ -16,13 +16,14 @@ class FeatureGrid(nn.Module):
 
     density (rows,) and features (rows, F) are parameters; links (N, N, N) int32 says which row a corner has, -1 for
     none; cells (N, N, N) uint8 says which cells are marched through (cell i lies between corners i and i + 1, so the
-    last is never set), blocks (N/4, N/4, N/4) the same for blocks of 4³ cells. Density is softplus(value) * scale, per
-    dataset unit.
+    last is never set), blocks (N/4, N/4, N/4) the same for blocks of 4³ cells; reached (rows,) uint8 notes the corners
+    that took part in a training ray since the last `prune`. Density is softplus(value) * scale, per dataset unit.
     """
 
     links: Tensor
     cells: Tensor
     blocks: Tensor
+    reached: Tensor
 
     def __init__(self, cells: Tensor, channels: int, density: float = EMPTY) -> None:
         super().__init__()
@@ -33,6 +34,7 @@ class FeatureGrid(nn.Module):
         self.register_buffer("links", links)
         self.register_buffer("cells", cells.to(torch.uint8))
         self.register_buffer("blocks", _blocks_of(cells))
+        self.register_buffer("reached", torch.zeros(rows, dtype=torch.uint8, device=cells.device), persistent=False)
         self.density = nn.Parameter(torch.full((rows,), density, device=cells.device))
         self.features = nn.Parameter(torch.zeros(rows, channels, device=cells.device))
 
@@ -84,10 +86,10 @@ class FeatureGrid(nn.Module):
         return -F.normalize(torch.stack(slope, dim=-1), dim=-1)
 
     @torch.no_grad()
-    def refined(self, resolution: int, threshold: float) -> "FeatureGrid":
-        """The same field at another resolution, without the cells whose density value stays under `threshold`."""
+    def refined(self, resolution: int) -> "FeatureGrid":
+        """The same field at another resolution, of which only the parts near a reached corner are kept."""
         density = _resampled(self._dense(self.density[:, None], EMPTY), resolution)[0]
-        near = F.max_pool3d(density[None, None], 3, stride=1, padding=1)[0, 0] > threshold
+        near = _resampled(self._dense(self.reached[:, None].float(), 0.0), resolution)[0] > 0.25
         cells = torch.zeros_like(near)
         cells[:-1, :-1, :-1] = _pooled_cells(near)
         grid = FeatureGrid(cells, self.features.shape[1])
@@ -105,6 +107,7 @@ class FeatureGrid(nn.Module):
         near = F.max_pool3d(density[None, None], 3, stride=1, padding=1)[0, 0] > threshold
         self.cells[:-1, :-1, :-1] &= _pooled_cells(near).to(torch.uint8)
         self.blocks.copy_(_blocks_of(self.cells))
+        self.reached.zero_()
 
     def _dense(self, values: Tensor, empty: float) -> Tensor:
         """(rows, C) values as a dense grid (C, N, N, N)."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from srn_engine.model.interfaces import Marched, Rays
 from srn_engine.model.march_torch import march_torch
 
 _pool = ThreadPoolExecutor(thread_name_prefix="march")
+_sums: "WeakKeyDictionary[FeatureGrid, _GradientSums]" = WeakKeyDictionary()
 
 
 class VolumeMarcher(nn.Module):
@@ -70,14 +72,39 @@ class _MarchOnProcessor(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, to_feature: Tensor, to_labels: Tensor, to_opacity: Tensor, _: Tensor) -> Any:
-        features = ctx.march[1]
-        chunks = torch.get_num_threads()
-        density_grad = torch.zeros(chunks, features.shape[0])
-        features_grad = torch.zeros(chunks, *features.shape)
         gradients = tuple(part.contiguous().numpy() for part in (to_feature, to_feature + to_labels, to_opacity))
-        slices = tuple(zip(density_grad.numpy(), features_grad.numpy(), strict=True))
+        if (sums := _sums.get(ctx.grid)) is None:
+            sums = _sums[ctx.grid] = _GradientSums(*ctx.march[1].shape)
+        slices = [(ctx.grid.reached.numpy(), *part) for part in sums.chunks]
         _for_chunks(march_kernels.march_backward, ctx.march, ctx.grid, (*ctx.outputs, *gradients), slices)
-        return density_grad.sum(0), features_grad.sum(0), None, None, None, None, None, None
+        return *sums.collect(), None, None, None, None, None, None
+
+
+class _GradientSums:
+    """Where the chunks of a backward pass add up their gradients.
+
+    Kept from step to step: a fresh array of this size would cost more in page faults than the marching itself.
+    """
+
+    def __init__(self, rows: int, channels: int) -> None:
+        count = torch.get_num_threads()
+        self._touched = torch.zeros(count, rows, dtype=torch.uint8)
+        self._density = torch.zeros(count, rows)
+        self._features = torch.zeros(count, rows, channels)
+        parts = (self._touched.numpy(), self._density.numpy(), self._features.numpy())
+        self.chunks = list(zip(*parts, strict=True))
+
+    def collect(self) -> tuple[Tensor, Tensor]:
+        """The gradients (rows,) and (rows, F), summed over the chunks; clears the sums for the next pass."""
+        rows = self._touched.any(dim=0).nonzero()[:, 0]
+        gradients = []
+        for part in (self._density, self._features):
+            gradient = torch.zeros(part.shape[1:])
+            gradient[rows] = part[:, rows].sum(dim=0)
+            part.index_fill_(1, rows, 0.0)
+            gradients.append(gradient)
+        self._touched.zero_()
+        return gradients[0], gradients[1]
 
 
 def _for_chunks(kernel: Any, march: Any, grid: FeatureGrid, by_ray: Any, by_chunk: Any) -> None:

@@ -15,6 +15,7 @@ from numba import njit
 BLOCK_BITS = 2  # a block is 4 cells wide
 SPENT = np.float32(1e-3)  # a ray ends when less than this much of its light is left
 FAINT = np.float32(1e-4)  # a sample more transparent than this does not count
+NOTED = np.float32(1e-3)  # a corner that adds more than this to a ray is marked as reached
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _FAR = np.float32(1e9)
@@ -130,13 +131,14 @@ def march_forward(grid, features, ray_o, ray_d, step, jitter, longest, feature, 
 @njit(fastmath=_REASSOCIATE, cache=True, nogil=True)
 def march_backward(  # type: ignore[no-untyped-def]
     grid, features, ray_o, ray_d, step, jitter, longest,
-    feature, opacity, to_both, to_features, to_opacity, density_grad, features_grad,
+    feature, opacity, to_both, to_features, to_opacity, reached, touched, density_grad, features_grad,
 ):  # fmt: skip
     """The gradients of `march_forward`, added into `density_grad` (rows,) and `features_grad` (rows, F).
 
     `to_both` (R, F) is the gradient of what may move density and features, `to_features` (R, F) the gradient of
     everything that reaches the features. d loss/d(optical depth of sample s) is the light behind s times the value of
-    s, less what all samples behind s add (Max 1995, as in NeRF).
+    s, less what all samples behind s add (Max 1995, as in NeRF). `reached` (rows,) is set to 1 where a corner took a
+    noticeable part (threads may do so at once, since all write the same), `touched` (rows,) where it took any.
     """
     channels = features.shape[1]
     rows, weights = np.empty((longest, 8), np.uint32), np.empty((longest, 8), np.float32)
@@ -158,6 +160,9 @@ def march_backward(  # type: ignore[no-untyped-def]
                     dot += to_both[n, f] * features[r, f]
                 value += w * dot
                 w *= share
+                touched[r] = 1
+                if w > NOTED:
+                    reached[r] = 1
                 for f in range(channels):
                     features_grad[r, f] += w * to_features[n, f]
             left *= _ONE - alphas[s]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srn_engine.model.grid import FeatureGrid
-from srn_engine.model.march_kernels import FAINT, SPENT
+from srn_engine.model.march_kernels import FAINT, NOTED, SPENT
 
 
 def march_torch(
@@ -21,6 +21,8 @@ def march_torch(
 
     light = _light_in_front(ray, alpha, len(origins))
     share = torch.where(light < float(SPENT), 0.0, light * alpha)
+    if torch.is_grad_enabled():
+        grid.reached[rows[share.detach()[:, None] * weights > float(NOTED)]] = 1
     found = (features[rows] * weights[..., None]).sum(dim=1)
     feature = _summed(share[:, None] * found, ray, len(origins))
     label_feature = _summed(share.detach()[:, None] * found, ray, len(origins))

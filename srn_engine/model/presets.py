@@ -18,13 +18,13 @@ class Preset:
     channels: int = 16
     hidden: int = 64
     step: float = 0.5
-    density_scale: float = 20.0
-    initial_density: float = -2.0
+    density_scale: float = 80.0
+    initial_density: float = -3.0
     stages: tuple[tuple[float, int], ...] = ((0.0, 64), (0.15, 128))
     empty_density: float = -4.0
     prune_every: int = 50
-    rays: int = 8192
-    density_rate: float = 0.1
+    rays: int = 4096
+    density_rate: float = 0.2
     feature_rate: float = 0.05
     network_rate: float = 2e-3
     rate_decay: float = 0.05

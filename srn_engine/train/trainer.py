@@ -91,7 +91,6 @@ class _Training:
         fraction = self.fraction
         if fraction >= 1.0:
             return False
-        self._advance_stage(fraction)
         batch = self.rays.draw(self.preset.rays, self.batches)
         loss = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -104,7 +103,7 @@ class _Training:
         if not math.isfinite(self.loss):
             raise UserError("The training diverged (its loss is no number); check the dataset's poses.")
         if self.steps % self.preset.prune_every == 0:
-            self.scene.phi.prune(self.preset.empty_density)
+            self._tidy(fraction)
         return True
 
     def _loss(self, batch: Batch) -> torch.Tensor:
@@ -119,12 +118,15 @@ class _Training:
             loss = loss + self.preset.label_weight * F.cross_entropy(logits, batch.label[labelled] - 1)
         return loss
 
-    def _advance_stage(self, fraction: float) -> None:
+    def _tidy(self, fraction: float) -> None:
+        """Drops cells that hold nothing, and moves on to the next resolution when it is due."""
         due = sum(fraction >= start for start, _ in self.preset.stages) - 1
         if due > self.stage:
             self.stage = due
-            self.scene.phi = self.scene.phi.refined(self.preset.stages[due][1], self.preset.empty_density)
+            self.scene.phi = self.scene.phi.refined(self.preset.stages[due][1])
             self.optimiser = self._new_optimiser()
+        else:
+            self.scene.phi.prune(self.preset.empty_density)
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         phi = self.scene.phi
