@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,11 +169,48 @@ def test_clock_reads_as_people_do() -> None:
     ]
 
 
-def test_the_whole_loop(settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    interpreter = next((path for path in INTERPRETERS if path.exists()), None)
-    if interpreter is None:
+@pytest.fixture
+def interpreter(monkeypatch: pytest.MonkeyPatch) -> Path:
+    found = next((path for path in INTERPRETERS if path.exists()), None)
+    if found is None:
         pytest.skip("no .venv/engine beside the checkout")
-    monkeypatch.setenv("SRN_ENGINE_PYTHON", str(interpreter))
+    monkeypatch.setenv("SRN_ENGINE_PYTHON", str(found))
+    return found
+
+
+def test_an_interpreter_without_the_engine_gets_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SRN_ENGINE_PYTHON", sys.executable)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match="install the engine into it"):
+        bpy.ops.srn.engine_start()
+    assert tasks.Task.latest["engine"].state == tasks.FAILED
+    assert bpy.ops.srn.engine_start.poll(), "it can be tried again"
+
+
+def test_a_cancelled_training_keeps_what_it_learned(settings, interpreter: Path) -> None:
+    from srn_blender.ui.neural_operators import SRN_OT_train
+
+    bpy.ops.srn.capture_views()
+    settings.seconds = 300.0
+    task = SRN_OT_train.begin(None, bpy.context)
+    tasks.Task.latest[task.kind] = task
+    step_until(task, lambda: "Step" in task.message)
+    bpy.ops.srn.cancel()
+    step_until(task, lambda: task.state != tasks.RUNNING)
+    assert task.state == tasks.CANCELLED
+    assert "kept" in task.message
+    assert bpy.ops.srn.render_view() == {"FINISHED"}
+
+
+def step_until(task: tasks.Task, reached) -> None:
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < deadline, task.message
+        task.step()
+        time.sleep(task.pause)
+
+
+def test_the_whole_loop(settings, interpreter: Path) -> None:
     assert interpreter_of(bpy.context) == str(interpreter)
     scene = bpy.context.scene
     bpy.ops.srn.capture_views()
