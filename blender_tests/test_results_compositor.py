@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 
 from srn_blender import compat
+from srn_blender.capture.camera import flip_axes
+from srn_blender.capture.passes import load_pixels
+from srn_blender.capture.session import CaptureSettings, capture
 from srn_blender.errors import UserError
 from srn_blender.results import compositor, images
 
@@ -83,6 +88,30 @@ def test_cycles_own_picture_differs_by_nothing(scene: bpy.types.Scene, tmp_path:
     assert difference[..., :3].max() <= 1.0 / 255 + 1e-4
     error = show(arrays, scene, tmp_path, "DEPTH_ERROR")
     assert error[..., :3].max() == 0.0
+
+
+def test_a_captured_view_loaded_back_is_what_cycles_renders(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """The way of a neural view that is perfect: from the dataset's files through the images into the comparison."""
+    root = tmp_path / "dataset"
+    scene.view_settings.view_transform = "AgX"  # captured colours do not depend on it
+    settings = CaptureSettings(root, "Cube", train_views=1, val_views=0, test_views=0, size=SIZE, samples=16)
+    for _ in capture(scene, [bpy.data.objects["Cube"]], "Cube", settings):
+        pass
+    instance = json.loads((root / "dataset.json").read_text(encoding="utf-8"))["instances"][0]
+    files = next(root.glob("*_train/Cube"))
+    pose = flip_axes(np.loadtxt(files / "pose" / "000000.txt").reshape(4, 4))
+    pose[:3, 3] = pose[:3, 3] * instance["scale"] + instance["centre"]
+    scene.camera.matrix_world = Matrix(pose.tolist())
+    scene.camera.data.lens, scene.camera.data.sensor_width = 50.0, 36.0
+    scene.cycles.samples = 16
+    scene.view_settings.view_transform = "Standard"
+    arrays = {"colour": load_pixels(files / "rgba" / "000000.png")}
+    arrays["depth"] = load_pixels(files / "depth" / "000000.exr")[..., 0]
+    images.show(arrays, instance["scale"], [[0.0, 0.0, 0.0]])
+    compositor.build(scene, "DIFFERENCE", depth_range=0.5)
+    assert render(scene, tmp_path / "difference")[..., :3].max() <= 1.0 / 255 + 1e-4
+    compositor.select(scene, "DEPTH_ERROR")
+    assert render(scene, tmp_path / "error")[..., :3].max() <= 1.0 / 255
 
 
 def test_difference_and_depth_error_measure_what_was_changed(scene: bpy.types.Scene, tmp_path: Path) -> None:
