@@ -140,7 +140,15 @@ def change_light(settings, ball):
     return settings
 
 
-@pytest.mark.parametrize("change", [change_rig, change_material, change_shape, change_light])
+def change_light_colour(settings, ball):
+    bpy.data.lights["Lamp"].color = (1, 0.5, 0.5)
+    return settings
+
+
+CHANGES = [change_rig, change_material, change_shape, change_light, change_light_colour]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_capture_that_would_look_different_is_not_mixed_in(root, change):
     scene = bpy.context.scene
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "SUN"))

@@ -6,37 +6,32 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bpy
 import numpy as np
 
 if TYPE_CHECKING:
+    from .instance import Part
     from .passes import Studio
     from .session import CaptureSettings
 
 PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
-# What of a node or a light changes nothing in a picture, or is not the same in two runs of Blender.
-NOT_LOOKS = {"select", "location", "location_absolute", "width", "height", "hide", "label", "color", "session_uid"}
-NOT_LOOKS |= {
-    "use_custom_color",
-    "dimensions",
-    "is_evaluated",
-    "use_nodes",
-    "tag",
-    "users",
-    "use_fake_user",
-    "warning_propagation",
-}
+# What of a node is about the node editor alone.
+NODE_EDITOR = {"select", "location", "location_absolute", "width", "height", "hide", "label", "color", "dimensions"}
+NODE_EDITOR |= {"use_custom_color", "warning_propagation", "show_options", "show_preview", "show_texture"}
 
 
 def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
-    """A hash of everything that the views depend on: settings, geometry, materials, lights and world."""
+    """A hash of everything that the views depend on: Blender, settings, geometry, materials, lights and world."""
     scene: Any = studio.scene
     chosen = {key: value for key, value in asdict(settings).items() if key != "root"}
-    shapes = sorted(hashlib.sha256(part.points.astype(np.float32).tobytes()).hexdigest() for part in studio.parts)
+    shapes = sorted(_shape(part) for part in studio.parts)
     materials = {m.name_full: m for part in studio.parts for m in part.materials if m}
     lights = sorted((o for o in scene.objects if o.type == "LIGHT"), key=lambda o: o.name_full)
     seen = [
+        bpy.app.version_string,
         chosen,
         source,
         shapes,
@@ -46,6 +41,11 @@ def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
         _describe(scene.cycles),
     ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _shape(part: Part) -> list[str]:
+    names = [material.name_full if material else "" for material in part.materials]
+    return [hashlib.sha256(part.points.astype(np.float32).tobytes()).hexdigest(), *names]
 
 
 def _shading(datablock: Any) -> Any:
@@ -59,7 +59,7 @@ def _shading(datablock: Any) -> Any:
 def _describe_tree(tree: Any) -> Any:
     nodes = [
         [
-            _describe(node),
+            {name: value for name, value in _describe(node).items() if name not in NODE_EDITOR},
             [[socket.identifier, plain_value(getattr(socket, "default_value", None))] for socket in node.inputs],
             _image(getattr(node, "image", None)),
             _ramp(getattr(node, "color_ramp", None)),
@@ -72,7 +72,11 @@ def _describe_tree(tree: Any) -> Any:
 
 
 def _image(image: Any) -> Any:
-    return image and [image.name_full, image.filepath, list(image.size), image.colorspace_settings.name]
+    if image is None:
+        return None
+    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    changed = int(path.stat().st_mtime) if path.is_file() else None
+    return [image.name_full, image.filepath, changed, list(image.size), image.colorspace_settings.name]
 
 
 def _ramp(ramp: Any) -> Any:
@@ -80,7 +84,7 @@ def _ramp(ramp: Any) -> Any:
 
 
 def _describe(struct: Any) -> dict[str, Any]:
-    return {name: plain_value(value) for name, value in plain_properties(struct) if name not in NOT_LOOKS}
+    return {name: plain_value(value) for name, value in plain_properties(struct)}
 
 
 def plain_properties(struct: Any) -> Iterator[tuple[str, Any]]:

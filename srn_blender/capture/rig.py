@@ -90,7 +90,9 @@ def _spread_out(directions: Array) -> Array:
     order: list[int] = []
     nearest = np.full(len(directions), -2.0)  # the cosine to the nearest one chosen
     while left:
-        chosen = min(left, key=lambda i: nearest[i])
+        chosen = min(
+            left, key=lambda i: round(float(nearest[i]), 9)
+        )  # another machine's last bits must not change the order
         left.remove(chosen)
         order.append(chosen)
         nearest = np.maximum(nearest, directions @ directions[chosen])
