@@ -15,13 +15,13 @@ Array = NDArray[np.float64]
 # A point agrees where its two depths differ by less than this, in pixels (at its distance). Half a pixel of offset in
 # a picture moves depths by a quarter of a pixel or more, right poses leave a hundredth.
 TOLERANCE = 0.15
-# A pair of views in which fewer points agree is a warning. Right poses of crumpled things keep 0.85 and more, an
-# offset of half a pixel leaves 0.6.
-ENOUGH = 0.7
+# A pair of views in which fewer points agree is a warning. Right poses of real models keep 0.75 and more in every pair,
+# at 48 to 128 pixels; half a pixel or a degree off leaves 0.1 or less in some.
+ENOUGH = 0.6
 # Behind the other view's surface by more than this, in dataset units, a point is hidden there and says nothing.
 HIDDEN = 0.05
-# Neighbouring depths that differ by more pixels than this are an edge, not a surface.
-STEEPEST = 4.0
+# Depths of a pixel's neighbours that differ by more pixels than this are an edge, or a surface too much from the side.
+STEEPEST = 2.0
 FEWEST_POINTS = 50
 
 
