@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 
 BLOCK_BITS = 2  # a block is 4 cells wide
-SPENT = np.float32(1e-3)  # a ray ends when less than this much of its light is left
-FAINT = np.float32(1e-4)  # a sample more transparent than this does not count
+SPENT = np.float32(4e-3)  # a ray ends when less than this much of its light is left
+FAINT = np.float32(2e-3)  # a sample more transparent than this does not count
 NOTED = np.float32(1e-3)  # a corner that adds more than this to a ray is marked as reached
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)

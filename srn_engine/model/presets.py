@@ -17,9 +17,9 @@ class Preset:
 
     channels: int = 16
     hidden: int = 64
-    step: float = 0.5
-    density_scale: float = 80.0
-    initial_density: float = -3.0
+    step: float = 0.75
+    density_scale: float = 160.0
+    initial_density: float = -3.5
     stages: tuple[tuple[float, int], ...] = ((0.0, 64), (0.15, 128))
     empty_density: float = -4.0
     prune_every: int = 50
