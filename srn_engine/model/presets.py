@@ -27,9 +27,10 @@ class Preset:
     density_rate: float = 0.2
     feature_rate: float = 0.05
     network_rate: float = 2e-3
+    label_rate: float = 2e-2
     rate_decay: float = 0.05
     alpha_weight: float = 0.1
-    label_weight: float = 0.002
+    label_weight: float = 0.02
     seconds: float = 60.0
 
 

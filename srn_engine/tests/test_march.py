@@ -63,9 +63,7 @@ def test_label_gradients_leave_the_density_alone():
     origins, directions, jitter = random_rays(grid)
     for march in (_MarchOnProcessor.apply, march_torch):
         label_feature = march(grid.density, grid.features, grid, origins, directions, jitter, STEP, OPTICAL)[1]
-        density, features = torch.autograd.grad(
-            label_feature.sum(), [grid.density, grid.features], allow_unused=True
-        )
+        density, features = torch.autograd.grad(label_feature.sum(), [grid.density, grid.features], allow_unused=True)
         assert density is None or density.abs().max() == 0
         assert features.abs().max() > 0
 

@@ -129,13 +129,14 @@ class _Training:
             self.scene.phi.prune(self.preset.empty_density)
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
-        phi = self.scene.phi
-        heads = [p for name, p in self.scene.named_parameters() if not name.startswith("phi.")]
+        scene, preset = self.scene, self.preset
         rates = [
-            ([phi.density], self.preset.density_rate),
-            ([phi.features], self.preset.feature_rate),
-            (heads, self.preset.network_rate),
+            ([scene.phi.density], preset.density_rate),
+            ([scene.phi.features], preset.feature_rate),
+            (list(scene.pixel_generator.parameters()), preset.network_rate),
         ]
+        if scene.semantic_head is not None:
+            rates.append((list(scene.semantic_head.parameters()), preset.label_rate))
         groups = [{"params": params, "lr": rate, "initial_lr": rate} for params, rate in rates]
         return torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
 

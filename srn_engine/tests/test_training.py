@@ -1,0 +1,189 @@
+"""Training, from a dataset to a run and to novel views: the numbers it reaches, and what can go wrong."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from srn_engine.data.dataset import Dataset
+from srn_engine.errors import UserError
+from srn_engine.model.presets import Preset
+from srn_engine.progress import Cancelled, Progress, silent
+from srn_engine.tests.scenes import ball_view, write_ball
+from srn_engine.train import options
+from srn_engine.train.evaluate import evaluate
+from srn_engine.train.options import TrainOptions
+from srn_engine.train.run import PASSES, Run
+from srn_engine.train.trainer import train
+
+CPU = torch.device("cpu")
+TINY = Preset(stages=((0.0, 24), (0.3, 48)), prune_every=20, rays=1024)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_preset():
+    """The preset `fast`, but of a size that trains in a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "PRESETS", {"fast": TINY})
+        yield
+
+
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball(tmp_path_factory.mktemp("data") / "ball", train=30)
+
+
+@pytest.fixture(scope="module")
+def trained(ball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "ball"
+    result = train(ball, run, TrainOptions(steps=400), CPU, silent)
+    assert result["steps"] == 400 and result["psnr"] > 25
+    return run
+
+
+def test_novel_views_are_close_to_the_truth(ball: Path, trained: Path, tmp_path: Path):
+    result = evaluate(trained, ball, "test", tmp_path, CPU, silent)
+    mean = result["metrics"]["mean"]
+    assert mean["psnr"] > 31
+    assert mean["ssim"] > 0.96
+    assert mean["depth_abs_rel"] < 0.07
+    assert mean["miou"] > 0.85
+    assert len(result["metrics"]["views"]) == 3
+    assert (tmp_path / "report.html").is_file() and (tmp_path / "compare.png").is_file()
+
+
+def test_every_pass_of_a_render_means_what_the_protocol_says(ball: Path, trained: Path):
+    camera = Dataset.load(ball).views("test", "ball").cameras[0]
+    truth = ball_view(camera)
+    seen = Run.load(trained, CPU).render("ball", camera, PASSES)
+    assert {name: (array.shape, array.dtype.name) for name, array in seen.items()} == {
+        "colour": ((32, 32, 4), "float32"),
+        "depth": ((32, 32), "float32"),
+        "normal": ((32, 32, 3), "float32"),
+        "semantic": ((32, 32), "uint8"),
+    }
+    inside = (truth["rgba"][..., 3] == 255) & (seen["depth"] > 0)
+    assert inside.sum() > 200
+    facing = (truth["normal"] * seen["normal"]).sum(-1)[inside]
+    assert np.median(facing) > 0.95, "normals point out of the ball"
+    np.testing.assert_allclose(np.linalg.norm(seen["normal"][inside], axis=-1), 1, atol=1e-3)
+    assert abs(np.median((seen["depth"] - truth["depth"])[inside])) < 0.06
+    corner = np.s_[:3, :3]
+    assert seen["colour"][corner][..., 3].max() < 0.01
+    assert seen["depth"][corner].max() == 0 and seen["semantic"][corner].max() == 0
+
+
+def test_equal_seeds_train_equal_scenes(ball: Path, tmp_path: Path):
+    states = []
+    for name in ("a", "b"):
+        train(ball, tmp_path / name, TrainOptions(steps=60), CPU, silent)
+        states.append(Run.load(tmp_path / name, CPU).scene.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+def test_a_cancelled_training_keeps_what_it_learned(ball: Path, tmp_path: Path):
+    def stop_soon(progress: Progress) -> None:
+        if progress.metrics.get("step", 0) >= 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled) as stopped:
+        train(ball, tmp_path / "run", TrainOptions(seconds=600), CPU, stop_soon)
+    assert stopped.value.result["steps"] >= 1
+    Run.load(tmp_path / "run", CPU)
+
+
+def test_the_budget_in_seconds_is_kept(ball: Path, tmp_path: Path):
+    result = train(ball, tmp_path / "run", TrainOptions(seconds=2), CPU, silent)
+    assert 2 <= result["seconds"] < 4
+
+
+def test_a_dataset_without_labels_trains(ball: Path, tmp_path: Path):
+    root = Path(shutil.copytree(ball, tmp_path / "bare"))
+    text = (root / "dataset.json").read_text(encoding="utf-8")
+    (root / "dataset.json").write_text(text.replace(', "semantic"]', "]"), encoding="utf-8")
+    train(root, tmp_path / "run", TrainOptions(steps=20), CPU, silent)
+    result = evaluate(tmp_path / "run", root, "test", None, CPU, silent)
+    assert result["metrics"]["mean"]["miou"] is None
+
+
+def keep_views(root: Path, split: str, count: int) -> None:
+    for path in (root / f"ball_{split}").rglob("0*.*"):
+        if int(path.stem) >= count:
+            path.unlink()
+
+
+def empty_pictures(root: Path) -> None:
+    from PIL import Image
+
+    for path in (root / "ball_train").rglob("rgba/*.png"):
+        Image.new("RGBA", (32, 32)).save(path)
+
+
+def foreign_poses(root: Path) -> None:
+    """Every other picture is seen from where nothing was: the silhouettes have nothing in common."""
+    from PIL import Image
+
+    for path in (root / "ball_train").rglob("rgba/*.png"):
+        image = Image.new("RGBA", (32, 32))
+        left = int(path.stem) % 2 * 28
+        image.paste((255, 0, 0, 255), (left, left, left + 4, left + 4))
+        image.save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda root: keep_views(root, "train", 1), "1 train views"),
+        (empty_pictures, "is empty"),
+        (foreign_poses, "silhouette"),
+    ],
+)
+def test_bad_data_gets_a_sentence_and_leaves_no_run(ball: Path, tmp_path: Path, spoil, words: str):
+    root = Path(shutil.copytree(ball, tmp_path / "bad"))
+    spoil(root)
+    with pytest.raises(UserError, match=words):
+        train(root, tmp_path / "run", TrainOptions(steps=5), CPU, silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unwritable_folder_gets_a_sentence(ball: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        train(ball, tmp_path / "file" / "run", TrainOptions(steps=5), CPU, silent)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"), [(TrainOptions(preset="best"), "no preset"), (TrainOptions(steps=0), "more than zero")]
+)
+def test_impossible_options_get_a_sentence(ball: Path, tmp_path: Path, wanted: TrainOptions, words: str):
+    with pytest.raises(UserError, match=words):
+        train(ball, tmp_path / "run", wanted, CPU, silent)
+
+
+def truncate(run: Path) -> None:
+    path = run / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def pickle_instead(run: Path) -> None:
+    torch.save({"phi.cells": torch.zeros(2)}, run / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (truncate, "cannot be read"),
+        (pickle_instead, "cannot be read"),
+        (lambda run: (run / "checkpoint.safetensors").unlink(), "no checkpoint"),
+        (lambda run: (run / "run.json").write_text("[]"), "cannot be read"),
+        (lambda run: (run / "run.json").unlink(), "holds no run"),
+    ],
+)
+def test_a_broken_run_gets_a_sentence(trained: Path, tmp_path: Path, spoil, words: str):
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    spoil(run)
+    with pytest.raises(UserError, match=words):
+        Run.load(run, CPU)
