@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import sys
 import threading
 import time
@@ -253,3 +254,9 @@ def again_with_another_camera(scene) -> None:
     with pytest.raises(RuntimeError, match="none named 'Missing'"):
         bpy.ops.srn.render_view(camera="Missing")
     np.testing.assert_array_equal(images.pixels_of(bpy.data.images[images.COLOUR]), before)
+
+
+def test_a_script_that_never_unregisters_ends_well() -> None:
+    code = "import bpy, srn_blender; srn_blender.register()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

@@ -43,6 +43,8 @@ def train(dataset: Path, run: Path, options: TrainOptions, device: torch.device,
     report(Progress(0.0, f"Reading {len(views)} views"))
     training = _Training(RayPool(views, device), len(data.classes), preset, options, device)
     folder = Run.create(run, RunInfo(dataset.resolve(), options, data.instances, data.classes), training.scene)
+    report(Progress(0.0, "Preparing to train"))
+    training.start()
     watch = _Watch(folder, data.views("val", data.instances[0]), training, report)
     try:
         while training.step():
@@ -62,8 +64,7 @@ class _Training:
         self.preset, self.options = preset, options
         self.rays = rays
         self.batches = torch.Generator().manual_seed(options.seed)
-        self.steps, self.loss, self.stage = 0, math.nan, 0
-        self.started = time.perf_counter()
+        self.steps, self.loss, self.stage, self.started = 0, math.nan, 0, math.nan
         camera = rays.intrinsics
         resolution = preset.stages[0][1]
         cells = carve(rays.poses, (camera.fl_x, camera.fl_y), (camera.cx, camera.cy), rays.alphas, resolution)
@@ -74,6 +75,11 @@ class _Training:
         grid = FeatureGrid(cells, preset.channels, preset.initial_density)
         self.scene = NeuralScene(preset, grid, classes).to(device)
         self.optimiser = self._new_optimiser()
+
+    def start(self) -> None:
+        """Starts the clock, once the marcher is compiled: the first march after an installation takes seconds."""
+        self._loss(self.rays.draw(16, torch.Generator().manual_seed(0))).backward()  # type: ignore[no-untyped-call]
+        self.started = time.perf_counter()
 
     @property
     def seconds(self) -> float:
