@@ -1,7 +1,11 @@
 """What decodes a ray's feature: the pixel generator and the semantic head of the `fast` preset."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+from srn_engine.model.interfaces import PixelGenerator, SemanticHead
 
 
 class ViewPixelGenerator(nn.Module):
@@ -43,3 +47,8 @@ def _harmonics(directions: Tensor) -> Tensor:
     """The first two bands of spherical harmonics without the constant and the factors, (R, 8)."""
     x, y, z = directions.unbind(-1)
     return torch.stack([x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], dim=-1)
+
+
+if TYPE_CHECKING:  # both keep the interfaces' promises
+    _generator: PixelGenerator = ViewPixelGenerator(1, 1)
+    _head: SemanticHead = LinearSemanticHead(1, 2)

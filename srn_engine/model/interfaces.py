@@ -10,7 +10,7 @@ one feature for each ray, and colour and class are decoded once for each ray.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -60,10 +60,13 @@ class SceneRepresentation(Protocol):
         ...
 
 
-class RayMarcher(Protocol):
-    """Follows rays through Φ."""
+Phi = TypeVar("Phi", bound=SceneRepresentation, contravariant=True)
 
-    def __call__(self, rays: Rays, generator: torch.Generator | None = None) -> Marched:
+
+class RayMarcher(Protocol[Phi]):
+    """Follows rays through a Φ of the kind that it knows how to march through."""
+
+    def __call__(self, phi: Phi, rays: Rays, generator: torch.Generator | None = None) -> Marched:
         """Marches; with a `generator`, as in training, sample positions are jittered."""
         ...
 

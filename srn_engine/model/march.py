@@ -26,19 +26,17 @@ class VolumeMarcher(nn.Module):
     devices the same sum is done by PyTorch.
     """
 
-    def __init__(self, grid: FeatureGrid, step: float, density_scale: float) -> None:
+    def __init__(self, step: float, density_scale: float) -> None:
         super().__init__()
-        self.grid = grid
         self.step = step
         self.density_scale = density_scale
 
-    def forward(self, rays: Rays, generator: torch.Generator | None = None) -> Marched:
+    def forward(self, grid: FeatureGrid, rays: Rays, generator: torch.Generator | None = None) -> Marched:
         """Marches; `generator` moves each ray's samples by a random part of a step, without it by half of one."""
         if generator is None:
             jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
         else:
             jitter = torch.rand(len(rays), generator=generator, device=generator.device).to(rays.origins.device)
-        grid = self.grid
         origins = grid.to_grid(rays.origins)
         optical = self.density_scale * self.step * grid.spacing
         march: Callable[..., Any] = _MarchOnProcessor.apply if origins.device.type == "cpu" else march_torch

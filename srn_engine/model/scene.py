@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from srn_engine.model.grid import FeatureGrid
 from srn_engine.model.heads import LinearSemanticHead, ViewPixelGenerator
-from srn_engine.model.interfaces import Marched, Rays
+from srn_engine.model.interfaces import Marched, RayMarcher, Rays
 from srn_engine.model.march import VolumeMarcher
 from srn_engine.model.presets import Preset
 
@@ -32,13 +32,13 @@ class NeuralScene(nn.Module):
         super().__init__()
         self.preset = preset
         self.phi = grid
+        self.marcher: RayMarcher[FeatureGrid] = VolumeMarcher(preset.step, preset.density_scale)
         self.pixel_generator = ViewPixelGenerator(preset.channels, preset.hidden)
         self.semantic_head = LinearSemanticHead(preset.channels, classes) if classes > 1 else None
 
     def forward(self, rays: Rays, generator: torch.Generator | None = None) -> Rendered:
         """Renders rays; `generator` as for the ray marcher."""
-        march = VolumeMarcher(self.phi, self.preset.step, self.preset.density_scale)
-        marched = march(rays, generator)
+        marched = self.marcher(self.phi, rays, generator)
         colour = self.pixel_generator(marched.feature, marched.opacity, rays.directions)
         return Rendered(colour, marched.opacity, marched)
 
