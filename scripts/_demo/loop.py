@@ -121,6 +121,8 @@ def _set_up(scene: bpy.types.Scene, collection: bpy.types.Collection, options: a
     settings = settings_of(scene)
     settings.collection = collection
     settings.rig = "sphere" if options.model else "hemisphere"  # nobody looks at a tray from below
+    materials = {slot.material for member in collection.all_objects for slot in member.material_slots}
+    settings.labels = "object" if len(materials) < 2 else "material"  # one texture for all tells no parts apart
     settings.train_views, settings.size, settings.seconds = options.views, options.size, options.seconds
     settings.dataset_path, settings.run_path = str(options.out / "dataset"), str(options.out / "run")
     try:

@@ -9,6 +9,7 @@ import torch
 
 from srn_engine.data.dataset import Dataset
 from srn_engine.errors import UserError
+from srn_engine.model import march
 from srn_engine.model.presets import Preset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.tests.scenes import ball_view, write_ball
@@ -85,6 +86,15 @@ def test_equal_seeds_train_equal_scenes(ball: Path, tmp_path: Path):
         assert torch.equal(value, states[1][name]), name
 
 
+def test_the_way_of_other_devices_trains_as_well(ball: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The marcher that CUDA and MPS use, here on the processor: as good as the compiled one after as many steps."""
+    compiled = train(ball, tmp_path / "compiled", TrainOptions(steps=100), CPU, silent)
+    monkeypatch.setattr(march._MarchOnProcessor, "apply", march.march_torch)
+    plain = train(ball, tmp_path / "plain", TrainOptions(steps=100), CPU, silent)
+    assert plain["psnr"] > 24
+    assert plain["psnr"] == pytest.approx(compiled["psnr"], abs=1.0)
+
+
 def test_a_cancelled_training_keeps_what_it_learned(ball: Path, tmp_path: Path):
     def stop_soon(progress: Progress) -> None:
         if progress.metrics.get("step", 0) >= 1:
@@ -154,6 +164,22 @@ def test_an_unwritable_folder_gets_a_sentence(ball: Path, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         train(ball, tmp_path / "file" / "run", TrainOptions(steps=5), CPU, silent)
+
+
+def test_a_disk_that_takes_no_more_keeps_the_earlier_checkpoint(trained: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    run = Run.load(folder, CPU)
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    resource = pytest.importorskip("resource", reason="Windows knows no limit on the size of files")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="free some space"):
+            run.save(run.scene)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (folder / "checkpoint.safetensors").read_bytes() == before
+    assert not (folder / "checkpoint.part").exists()
 
 
 @pytest.mark.parametrize(

@@ -52,16 +52,16 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, info: RunInfo, scene: NeuralScene) -> "Run":
-        """Begins a run in `folder`, which may hold an earlier one; UserError where it cannot be written."""
-        run = cls(folder, info, scene)
-        data = asdict(info) | {"format": FORMAT, "version": VERSION, "dataset": str(info.dataset)}
+        """Begins a run in `folder`; UserError where it cannot be written.
+
+        An earlier run there can be opened until the first `save` replaces it.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / "run.json", json.dumps(data, indent=1).encode())
             _write(folder / "metrics.jsonl", b"")
         except OSError as error:
             raise _unwritable(folder, error) from error
-        return run
+        return cls(folder, info, scene)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Run":
@@ -87,8 +87,10 @@ class Run:
         """Replaces the checkpoint; UserError where it cannot be written, the earlier one is then kept."""
         self.scene = scene
         part = self.folder / "checkpoint.part"
+        info = asdict(self.info) | {"format": FORMAT, "version": VERSION, "dataset": str(self.info.dataset)}
         try:
             save_file({name: value.contiguous() for name, value in scene.state_dict().items()}, part)
+            _write(self.folder / "run.json", json.dumps(info, indent=1).encode())
             os.replace(part, self.folder / "checkpoint.safetensors")
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
