@@ -3,7 +3,9 @@
 import argparse
 import json
 import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from rich.progress import Progress as Bar
 from srn_engine import __version__
 from srn_engine.errors import UserError
 from srn_engine.model.presets import PRESETS
-from srn_engine.progress import Progress, Report
+from srn_engine.progress import Cancelled, Progress, Report
 from srn_engine.server import serve
 
 
@@ -32,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         print(f"srn-engine: {error}", file=sys.stderr)
+        return 1
+    except Cancelled as cancelled:
+        kept = f"; what was learned is in {cancelled.result['run']}" if "run" in cancelled.result else ""
+        print(f"srn-engine: stopped{kept}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("srn-engine: stopped", file=sys.stderr)
@@ -106,15 +112,23 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _watched(args: argparse.Namespace, work: Callable[[Report], dict[str, Any]]) -> dict[str, Any]:
-    """Does `work` under a progress bar on standard error."""
+    """Does `work` under a progress bar on standard error; Ctrl-C stops it where it can keep what it has."""
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True, disable=args.json) as bar:
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=args.json or not console.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0)
 
         def report(progress: Progress) -> None:
+            if interrupted.is_set():
+                raise Cancelled
             bar.update(task, completed=progress.fraction, description=progress.message)
 
-        return work(report)
+        try:
+            return work(report)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _print(args: argparse.Namespace, result: dict[str, Any], line: str) -> int:

@@ -1,0 +1,76 @@
+"""The command `srn-engine`: what it prints, its exit status, and that Ctrl-C loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from srn_engine.cli import main
+from srn_engine.tests.scenes import write_ball
+from srn_engine.train.run import Run
+
+
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball(tmp_path_factory.mktemp("data") / "ball", train=4, test=1, size=16)
+
+
+def test_train_and_evaluate_print_json(ball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = str(tmp_path / "run")
+    assert main(["train", str(ball), "--out", run, "--steps", "2", "--device", "cpu", "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["steps"] == 2
+    assert main(["evaluate", run, str(ball), "--device", "cpu", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert set(measured["metrics"]["mean"]) == {"psnr", "ssim", "depth_abs_rel", "miou"}
+    assert len(measured["metrics"]["views"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "nowhere", "--out", "run"], "does not exist"),
+        (["evaluate", "nowhere", "nowhere"], "holds no run"),
+        (["train", "nowhere", "--out", "run", "--device", "abacus"], "no device"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_bad_usage_is_exit_status_2():
+    with pytest.raises(SystemExit) as ended:
+        main(["train"])
+    assert ended.value.code == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
+def test_ctrl_c_keeps_what_was_learned(ball: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "srn_engine", "train", str(ball), "--out", str(run), "--device", "cpu"]
+    process = subprocess.Popen([*command, "--seconds", "600"], stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (run / "metrics.jsonl").exists():  # the training is about to start
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "stopped" in error and "Traceback" not in error
+    Run.load(run, torch.device("cpu"))
