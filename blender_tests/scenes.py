@@ -10,7 +10,8 @@ import numpy as np
 
 from srn_blender import compat
 from srn_blender.capture.camera import Camera
-from srn_blender.capture.session import CaptureSettings, capture
+from srn_blender.capture.session import capture
+from srn_blender.capture.settings import CaptureSettings
 
 
 def add_camera(scene, location=(0.0, 0.0, 5.0), rotation=(0.0, 0.0, 0.0)):

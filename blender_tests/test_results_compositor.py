@@ -13,7 +13,8 @@ from mathutils import Matrix
 from srn_blender import compat
 from srn_blender.capture.camera import flip_axes
 from srn_blender.capture.passes import load_pixels
-from srn_blender.capture.session import CaptureSettings, capture
+from srn_blender.capture.session import capture
+from srn_blender.capture.settings import CaptureSettings
 from srn_blender.errors import UserError
 from srn_blender.results import compositor, images
 

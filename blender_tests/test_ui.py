@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import srn_blender
-from srn_blender.capture.session import CaptureSettings
+from srn_blender.capture.settings import CaptureSettings
 from srn_blender.engine.engine import engine
 from srn_blender.results import compositor, images, view
 from srn_blender.ui import panel_parts, tasks

@@ -22,7 +22,8 @@ import numpy as np  # noqa: E402
 
 from srn_blender.capture.camera import flip_axes  # noqa: E402
 from srn_blender.capture.passes import open_studio  # noqa: E402
-from srn_blender.capture.session import CaptureSettings, capture  # noqa: E402
+from srn_blender.capture.session import capture  # noqa: E402
+from srn_blender.capture.settings import CaptureSettings  # noqa: E402
 
 
 def load(model: Path) -> list[bpy.types.Object]:

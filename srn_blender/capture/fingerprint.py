@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 import numpy as np
 
-if TYPE_CHECKING:
-    from .instance import Part
-    from .passes import Studio
-    from .session import CaptureSettings
+from .instance import Part
+from .passes import Studio
+from .plain import plain_properties, plain_value
+from .settings import CaptureSettings
 
-PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
 # What of a node is about the node editor alone.
 NODE_EDITOR = {"select", "location", "location_absolute", "width", "height", "hide", "label", "color", "dimensions"}
 NODE_EDITOR |= {"use_custom_color", "warning_propagation", "show_options", "show_preview", "show_texture"}
@@ -85,20 +83,3 @@ def _ramp(ramp: Any) -> Any:
 
 def _describe(struct: Any) -> dict[str, Any]:
     return {name: plain_value(value) for name, value in plain_properties(struct)}
-
-
-def plain_properties(struct: Any) -> Iterator[tuple[str, Any]]:
-    """The names and values of what a person can set in a Blender struct: numbers, texts, choices."""
-    for prop in struct.bl_rna.properties:
-        # `use_nodes` warns of its end in 6.0 wherever it is read, and is on for everything that 5.0 makes.
-        if prop.type in PLAIN and not prop.is_readonly and prop.identifier != "use_nodes":
-            yield prop.identifier, getattr(struct, prop.identifier)
-
-
-def plain_value(value: Any) -> Any:
-    """A property as something that JSON takes; pointers to other datablocks by name."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if hasattr(value, "name_full"):
-        return value.name_full
-    return sorted(value) if isinstance(value, set) else list(value)

@@ -18,8 +18,8 @@ from .. import compat
 from ..errors import UserError
 from .camera import flip_axes
 from .dataset import View
-from .fingerprint import plain_properties, plain_value
 from .instance import Label, Part, bounding_sphere, find_labels, measure_parts
+from .plain import plain_properties, plain_value
 
 Array = NDArray[np.float64]
 NAME = "SRN Capture"

@@ -19,27 +19,9 @@ from .fingerprint import fingerprint
 from .instance import gather_objects, require_textures
 from .passes import LENS, SENSOR, Studio, load_pixels, open_studio
 from .rig import fit_radius, rig_poses
+from .settings import LABELS, RIGS, CaptureSettings
 
 CHECKED_VIEWS = 12
-RIGS = ("sphere", "hemisphere")
-LABELS = ("material", "object", "none")
-
-
-@dataclass(frozen=True)
-class CaptureSettings:
-    """What a person can choose. `instance` is an id as `instance.instance_id` makes it; sizes are pixels."""
-
-    root: Path
-    instance: str
-    name: str = "capture"
-    rig: str = "sphere"
-    train_views: int = 50
-    val_views: int = 5
-    test_views: int = 20
-    size: int = 128
-    samples: int = 16
-    seed: int = 0
-    labels: str = "material"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 
 from ..capture.instance import instance_id
-from ..capture.session import CaptureProgress, CaptureSettings, capture
+from ..capture.session import CaptureProgress, capture
+from ..capture.settings import CaptureSettings
 from . import tasks
 from .long_work import LongWork
 from .properties import CAPTURE, folder_of, settings_of

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from .. import compat
-from ..capture.session import CaptureSettings
+from ..capture.settings import CaptureSettings
 from ..errors import UserError
 from ..results import compositor
 
