@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 import srn_blender
+from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.engine.engine import engine
 from srn_blender.results import compositor, images, view
 from srn_blender.ui import panel_parts, tasks
+from srn_blender.ui.capture_operator import describe_capture, what_to_capture
 from srn_blender.ui.preferences import interpreter_of
 from srn_blender.ui.properties import settings_of
 
@@ -54,12 +56,13 @@ def settings(tmp_path: Path):
 
 def traces() -> dict[str, object]:
     """What the add-on could leave behind."""
-    handlers = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
+    lists = [value for name in dir(bpy.app.handlers) if isinstance(value := getattr(bpy.app.handlers, name), list)]
+    own = [handler for handlers in lists for handler in handlers if handler.__module__.startswith("srn_blender")]
     return {
         "classes": sorted(name for name in dir(bpy.types) if name.startswith("SRN")),
         "operators": sorted(name for name in dir(bpy.ops.srn) if name in OPERATORS),
         "property": hasattr(bpy.types.Scene, "srn"),
-        "handlers": {name: len(value) for name, value in handlers.items() if isinstance(value, list)},
+        "handlers": [handler.__name__ for handler in own],
         "threads": sorted(thread.name for thread in threading.enumerate()),
     }
 
@@ -70,7 +73,8 @@ def test_leaving_leaves_nothing() -> None:
     srn_blender.unregister()
     left = traces()
     assert left["classes"] == [] and not left["property"]
-    assert left["handlers"] == there["handlers"]
+    assert there["handlers"] and left["handlers"] == []
+    assert left["threads"] == there["threads"]
     srn_blender.register()
     assert traces() == there
 
@@ -111,7 +115,7 @@ def test_a_folder_that_does_not_do_gets_a_sentence(settings, spoil, sentence: st
 
 def test_beside_a_saved_file_the_default_folder_works(settings, tmp_path: Path) -> None:
     settings.dataset_path = "//srn/dataset"
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
     assert bpy.ops.srn.capture_views() == {"FINISHED"}
     assert (tmp_path / "srn" / "dataset" / "dataset.json").is_file()
 
@@ -158,6 +162,19 @@ def test_a_cancelled_capture_keeps_its_views_and_goes_on(settings) -> None:
     assert len(list(Path(settings.dataset_path).glob("*_train/*/pose/*.txt"))) == 2
     assert bpy.ops.srn.capture_views() == {"FINISHED"}
     assert len(list(Path(settings.dataset_path).glob("*_train/*/pose/*.txt"))) == 6
+
+
+def test_saving_during_a_capture_saves_the_scene_as_it_was(settings, tmp_path: Path) -> None:
+    objects, source = what_to_capture(bpy.context)
+    plan = CaptureSettings(tmp_path / "dataset", "cube", train_views=4, val_views=0, test_views=0, size=16, samples=1)
+    task = tasks.CaptureTask(capture(bpy.context.scene, objects, source, plan), describe_capture)
+    tasks.Task.latest["capture"] = task
+    task.step()
+    assert len(bpy.data.scenes) == 2
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
+    assert task.state == tasks.CANCELLED and "1 of 4 views are kept" in task.message
+    with bpy.data.libraries.load(str(tmp_path / "saved.blend")) as (saved, _):
+        assert list(saved.scenes) == ["Scene"] and list(saved.cameras) == ["Camera"]
 
 
 def test_clock_reads_as_people_do() -> None:

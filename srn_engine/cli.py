@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("srn-engine: stopped", file=sys.stderr)
         return 1
+    except (OSError, MemoryError, RuntimeError) as error:  # a full disk, too little memory, a device that failed
+        if args.debug:
+            traceback.print_exc()
+        print(f"srn-engine: this failed unexpectedly ({error}); --debug says more", file=sys.stderr)
+        return 1
     return status
 
 
@@ -122,6 +127,7 @@ def _watched(args: argparse.Namespace, work: Callable[[Report], dict[str, Any]])
 
         def report(progress: Progress) -> None:
             if interrupted.is_set():
+                signal.signal(signal.SIGINT, before)  # a second Ctrl-C ends what does not listen
                 raise Cancelled
             bar.update(task, completed=progress.fraction, description=progress.message)
 

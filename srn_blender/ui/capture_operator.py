@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 from ..capture.instance import instance_id
 from ..capture.session import CaptureProgress, capture
@@ -67,9 +68,18 @@ def describe_capture(last: CaptureProgress) -> str:
     return f"{captured}; depth agrees between views at {last.check.agreeing:.0%} of the points. Next: Train SRN."
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _put_scene_back(*_: object) -> None:
+    """Ends a capture before the file is saved: its own scene and indices must not become the user's."""
+    if tasks.running("capture"):
+        tasks.Task.latest["capture"].abandon()
+
+
 def register() -> None:
     bpy.utils.register_class(SRN_OT_capture_views)
+    bpy.app.handlers.save_pre.append(_put_scene_back)
 
 
 def unregister() -> None:
+    bpy.app.handlers.save_pre.remove(_put_scene_back)
     bpy.utils.unregister_class(SRN_OT_capture_views)

@@ -94,6 +94,8 @@ class LongWork:
 
 
 def _step(task: Task) -> None:
+    if task.state != RUNNING:  # something else ended it, such as saving the file
+        return
     try:
         task.step()
     except UserError as error:

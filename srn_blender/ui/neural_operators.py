@@ -164,7 +164,7 @@ class SRN_OT_compare(bpy.types.Operator):
 
 
 class SRN_OT_compare_remove(bpy.types.Operator):
-    """Take the comparison out of the compositor, so that a render shows again what it showed before"""
+    """Take the comparison out of the compositor; the engine and the film stay as the comparison set them"""
 
     bl_idname = "srn.compare_remove"
     bl_label = "Remove Comparison"

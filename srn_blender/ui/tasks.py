@@ -176,6 +176,9 @@ class JobTask(Task):
             self.end(DONE, self._job.done(result, arrays))
         except UserError as error:
             self.end(FAILED, str(error))
+        except BaseException:
+            self.end(FAILED, "This failed in an unexpected way: Blender's console has the details.")
+            raise
 
     def _on_progress(self, state: Mapping[str, Any]) -> None:
         self.fraction, self.eta = float(state["progress"]), state["eta"]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +46,7 @@ class Dataset:
         if data.get("format") != FORMAT:
             raise UserError(f"{root / 'dataset.json'} describes no dataset of SRN for Blender.")
         if data.get("version") != VERSION:
-            remedy = "update the engine" if data.get("version", 0) > VERSION else "capture it again"
+            remedy = "update the engine" if str(data.get("version")) > str(VERSION) else "capture it again"
             raise UserError(f"{root} is a dataset of version {data.get('version')}, not {VERSION}; {remedy}.")
         try:
             return cls(
@@ -128,10 +128,9 @@ def over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _read_pose(path: Path) -> npt.NDArray[np.float64]:
-    numbers: Sequence[str] = path.read_text(encoding="utf-8").split()
     try:
-        pose = np.array(numbers, dtype=np.float64).reshape(4, 4)
-    except ValueError as error:
+        pose = np.array(path.read_text(encoding="utf-8").split(), dtype=np.float64).reshape(4, 4)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} must hold 16 numbers; delete it and capture again.") from error
     return checked_pose(pose, str(path))
 

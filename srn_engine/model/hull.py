@@ -25,7 +25,8 @@ def carve(poses: Tensor, focal: tuple[float, float], centre: tuple[float, float]
         # Half a cell's diagonal, as the nearest cell sees it, must not fall between pixels.
         nearest = local[:, 2].clamp(min=0.1).amin() if len(local) else torch.ones(())
         reach = int(torch.ceil(max(focal) * (3**0.5 / (n - 1)) / nearest))
-        seen = F.max_pool2d(alpha[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0] > _SEEN
+        rows = F.max_pool2d(alpha[None, None], (1, 2 * reach + 1), stride=1, padding=(0, reach))
+        seen = F.max_pool2d(rows, (2 * reach + 1, 1), stride=1, padding=(reach, 0))[0, 0] > _SEEN
         hit = seen[y.clamp(0, height - 1), x.clamp(0, width - 1)]
         kept = kept[~framed | hit]
     cells = torch.zeros(n, n, n, dtype=torch.bool, device=poses.device)

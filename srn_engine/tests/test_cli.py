@@ -53,6 +53,14 @@ def test_what_cannot_be_done_is_one_line(
     assert words in error and error.count("\n") == 1 and "Traceback" not in error
 
 
+def test_an_unwritable_report_is_one_line(ball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = str(tmp_path / "run")
+    (tmp_path / "file").touch()
+    assert main(["train", str(ball), "--out", run, "--steps", "1", "--device", "cpu"]) == 0
+    assert main(["evaluate", run, str(ball), "--device", "cpu", "--report", str(tmp_path / "file" / "x")]) == 1
+    assert "choose another folder" in capsys.readouterr().err
+
+
 def test_bad_usage_is_exit_status_2():
     with pytest.raises(SystemExit) as ended:
         main(["train"])

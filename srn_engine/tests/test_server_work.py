@@ -59,7 +59,9 @@ def client():
 
 
 def untrained_run(folder: Path, density: float) -> Run:
-    grid = FeatureGrid(torch.ones(8, 8, 8, dtype=torch.bool), 16)
+    cells = torch.zeros(9, 9, 9, dtype=torch.bool)
+    cells[:-1, :-1, :-1] = True
+    grid = FeatureGrid(cells, 16)
     torch.nn.init.constant_(grid.density, density)
     options = TrainOptions()
     scene = NeuralScene(options.resolve(), grid, 2)

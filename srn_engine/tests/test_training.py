@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from srn_engine.data.dataset import Dataset
 from srn_engine.errors import UserError
@@ -149,6 +150,7 @@ def foreign_poses(root: Path) -> None:
     [
         (lambda root: keep_views(root, "train", 1), "1 train views"),
         (empty_pictures, "is empty"),
+        (lambda root: (root / "ball_val/ball/rgba/000000.png").write_bytes(b""), "no readable PNG"),
         (foreign_poses, "silhouette"),
     ],
 )
@@ -183,11 +185,41 @@ def test_a_disk_that_takes_no_more_keeps_the_earlier_checkpoint(trained: Path, t
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"), [(TrainOptions(preset="best"), "no preset"), (TrainOptions(steps=0), "more than zero")]
+    ("wanted", "words"),
+    [
+        (TrainOptions(preset="best"), "no preset"),
+        (TrainOptions(steps=0), "more than zero"),
+        (TrainOptions(seconds=float("nan")), "more than zero"),
+    ],
 )
 def test_impossible_options_get_a_sentence(ball: Path, tmp_path: Path, wanted: TrainOptions, words: str):
     with pytest.raises(UserError, match=words):
         train(ball, tmp_path / "run", wanted, CPU, silent)
+
+
+def test_training_again_puts_the_earlier_run_aside(trained: Path, ball: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    train(ball, folder, TrainOptions(steps=3), CPU, silent)
+    assert (folder / "checkpoint.safetensors").read_bytes() != before
+    assert (folder / "previous" / "checkpoint.safetensors").read_bytes() == before
+    Run.load(folder / "previous", CPU)
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_loaded_run_does_not_hold_its_file(trained: Path):
+    """Windows would refuse to replace a file that is mapped."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("no /proc to look into")
+    run = Run.load(trained, CPU)
+    assert str(run.folder / "checkpoint.safetensors") not in maps.read_text()
+
+
+def lead_nowhere(run: Path) -> None:
+    state = load_file(run / "checkpoint.safetensors")
+    state["phi.links"][state["phi.links"] >= 0] += 10**6
+    save_file(state, run / "checkpoint.safetensors")
 
 
 def truncate(run: Path) -> None:
@@ -204,6 +236,7 @@ def pickle_instead(run: Path) -> None:
     [
         (truncate, "cannot be read"),
         (pickle_instead, "cannot be read"),
+        (lead_nowhere, "lead nowhere"),
         (lambda run: (run / "checkpoint.safetensors").unlink(), "no checkpoint"),
         (lambda run: (run / "run.json").write_text("[]"), "cannot be read"),
         (lambda run: (run / "run.json").unlink(), "holds no run"),

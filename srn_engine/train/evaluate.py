@@ -1,5 +1,6 @@
 """Measures a run on views that it was not trained on."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -31,6 +32,8 @@ def evaluate(
     views = data.views(split, instance)
     if not len(views):
         raise UserError(f"{dataset} has no {split} views; capture some or choose another split.")
+    if report_dir is not None:
+        _make_folder(report_dir)
     results, seconds = _compare(loaded, views, report)
     mean = {name: _mean([getattr(result, name) for result in results]) for name in NAMES}
     rows = [{"view": result.name, **{name: getattr(result, name) for name in NAMES}} for result in results]
@@ -44,6 +47,16 @@ def evaluate(
         "render_ms_per_view": milliseconds,
         "report": None if report_dir is None else str(report_dir / "report.html"),
     }
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes the folder for a report before anything is rendered for it; UserError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.part.html").touch()
+        (folder / "report.part.html").unlink()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error}); choose another folder for the report.") from error
 
 
 def _compare(run: Run, views: Views, report: Report) -> tuple[list[ViewResult], list[float]]:
@@ -84,6 +97,12 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _curve(run: Path) -> list[tuple[float, float]]:
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    points = [json.loads(line) for line in lines]
-    return [(point["seconds"], point["psnr"]) for point in points if "psnr" in point]
+    """The training's course; what of it cannot be read is left out, for the measurement stands without it."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    points = []
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            point = json.loads(line)
+            points.append((float(point["seconds"]), float(point["psnr"])))
+    return points

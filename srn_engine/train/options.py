@@ -1,5 +1,6 @@
 """What a caller may choose about a training; what a preset means stands in model/presets.py."""
 
+import math
 from dataclasses import dataclass
 
 from srn_engine.errors import UserError
@@ -19,6 +20,8 @@ class TrainOptions:
         """The preset that is meant; UserError where there is none of that name or the budget is none."""
         if self.preset not in PRESETS:
             raise UserError(f"There is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}.")
-        if (self.seconds is not None and self.seconds <= 0) or (self.steps is not None and self.steps <= 0):
-            raise UserError("A training needs more than zero seconds and steps.")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UserError("A training needs more than zero seconds.")
+        if self.steps is not None and self.steps <= 0:
+            raise UserError("A training needs more than zero steps.")
         return PRESETS[self.preset]

@@ -3,6 +3,7 @@
 RUN/run.json                 the dataset, the options, instances and classes
 RUN/checkpoint.safetensors   the scene's tensors and nothing that could execute
 RUN/metrics.jsonl            one line for each validation
+RUN/previous/                the same files of the training before, where there was one
 """
 
 import json
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from srn_engine.cameras import Camera
 from srn_engine.data.dataset import LabelClass
@@ -29,6 +30,7 @@ from srn_engine.train.options import TrainOptions
 
 FORMAT, VERSION = "srn-run", 1
 CHUNK = 1 << 16  # rays rendered at once
+FILES = ("run.json", "checkpoint.safetensors", "metrics.jsonl")
 PASSES = ("colour", "depth", "normal", "semantic")
 
 
@@ -49,19 +51,20 @@ class Run:
     folder: Path
     info: RunInfo
     scene: NeuralScene
+    new: bool = False  # whether what the folder holds is still an earlier run's
 
     @classmethod
     def create(cls, folder: Path, info: RunInfo, scene: NeuralScene) -> "Run":
         """Begins a run in `folder`; UserError where it cannot be written.
 
-        An earlier run there can be opened until the first `save` replaces it.
+        An earlier run there can be opened until the first `save`, which moves it into `folder`/previous.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / "metrics.jsonl", b"")
+            _write(folder / "metrics.part", b"")
         except OSError as error:
             raise _unwritable(folder, error) from error
-        return cls(folder, info, scene)
+        return cls(folder, info, scene, new=True)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Run":
@@ -71,7 +74,9 @@ class Run:
         if not checkpoint.is_file():
             raise UserError(f"{folder} holds no checkpoint yet; train it first.")
         try:
-            state = load_file(checkpoint, device=str(device))
+            # Read, not mapped: Windows would refuse to replace a mapped file when the next training saves.
+            state = {name: value.to(device) for name, value in load(checkpoint.read_bytes()).items()}
+            _check_grid(state)
             grid = FeatureGrid(state["phi.cells"].bool(), state["phi.features"].shape[1])
             # Cells may have been pruned after the corners were laid out.
             grid.links = state["phi.links"]
@@ -79,7 +84,7 @@ class Run:
             grid.features = torch.nn.Parameter(state["phi.features"])
             scene = NeuralScene(info.options.resolve(), grid, len(info.classes)).to(device)
             scene.load_state_dict(state)
-        except (SafetensorError, KeyError, IndexError, RuntimeError) as error:
+        except (SafetensorError, OSError, KeyError, IndexError, ValueError, RuntimeError) as error:
             raise UserError(f"{checkpoint} cannot be read ({error}); train the run again.") from error
         return cls(folder, info, scene.eval())
 
@@ -90,16 +95,28 @@ class Run:
         info = asdict(self.info) | {"format": FORMAT, "version": VERSION, "dataset": str(self.info.dataset)}
         try:
             save_file({name: value.contiguous() for name, value in scene.state_dict().items()}, part)
+            if self.new:
+                self._put_earlier_away()
             _write(self.folder / "run.json", json.dumps(info, indent=1).encode())
             os.replace(part, self.folder / "checkpoint.safetensors")
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
             raise _unwritable(self.folder, error) from error
 
+    def _put_earlier_away(self) -> None:
+        """Moves what an earlier training left in the folder aside, so that pressing Train twice loses nothing."""
+        earlier = [self.folder / name for name in FILES if (self.folder / name).exists()]
+        if earlier:
+            (self.folder / "previous").mkdir(exist_ok=True)
+        for path in earlier:
+            os.replace(path, path.parent / "previous" / path.name)
+        os.replace(self.folder / "metrics.part", self.folder / "metrics.jsonl")
+        self.new = False
+
     def log(self, metrics: Mapping[str, float]) -> None:
         """Adds a line to metrics.jsonl."""
         try:
-            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            with (self.folder / ("metrics.part" if self.new else "metrics.jsonl")).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(metrics)) + "\n")
         except OSError as error:
             raise _unwritable(self.folder, error) from error
@@ -144,6 +161,21 @@ class Run:
             normals[hit] = self.scene.phi.normals(rays.origins[hit] + marched.t[hit, None] * rays.directions[hit])
             return normals
         return self.scene.labels(marched)
+
+
+def _check_grid(state: Mapping[str, torch.Tensor]) -> None:
+    """Raises ValueError where the grid's tensors do not fit one another: the compiled marcher would not notice."""
+    links, cells, rows = state["phi.links"], state["phi.cells"], len(state["phi.density"])
+    cube = (len(links),) * 3
+    if links.shape != cube or cells.shape != cube or links.dtype != torch.int32 or cells.dtype != torch.uint8:
+        raise ValueError("its grid is no cube")
+    if state["phi.density"].dim() != 1 or len(state["phi.features"]) != rows:
+        raise ValueError("its grid's rows do not match")
+    if cells[-1].any() or cells[:, -1].any() or cells[:, :, -1].any():
+        raise ValueError("its grid has cells outside")
+    held = FeatureGrid(cells.bool(), 1).links >= 0
+    if links.min() < -1 or links.max() >= rows or (links[held] < 0).any():
+        raise ValueError("its grid's links lead nowhere")
 
 
 def _read_info(folder: Path) -> RunInfo:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Dataset, Views, over_white
 from srn_engine.data.rays import Batch, RayPool
 from srn_engine.errors import UserError
@@ -42,10 +45,11 @@ def train(dataset: Path, run: Path, options: TrainOptions, device: torch.device,
         raise UserError(f"{dataset} has {len(views)} train views; capture more, 50 are a good start.")
     report(Progress(0.0, f"Reading {len(views)} views"))
     training = _Training(RayPool(views, device), len(data.classes), preset, options, device)
+    val = _Validation.read(data.views("val", data.instances[0]))
     folder = Run.create(run, RunInfo(dataset.resolve(), options, data.instances, data.classes), training.scene)
     report(Progress(0.0, "Preparing to train"))
     training.start()
-    watch = _Watch(folder, data.views("val", data.instances[0]), training, report)
+    watch = _Watch(folder, val, training, report)
     try:
         while training.step():
             watch.look()
@@ -147,12 +151,25 @@ class _Training:
         return torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class _Validation:
+    """The views that a training is watched with; read before it begins, so that a broken one does not end it."""
+
+    cameras: tuple[Camera, ...]
+    truth: npt.NDArray[np.float32]
+
+    @classmethod
+    def read(cls, views: Views) -> "_Validation":
+        empty = np.empty((0, 0, 0, 3), np.float32)
+        return cls(views.cameras, over_white(views.rgba()) if len(views) else empty)
+
+
 @dataclass
 class _Watch:
     """Looks after a training: reports, validates, saves."""
 
     run: Run
-    views: Views
+    val: _Validation
     training: _Training
     report: Report
     reported: float = -math.inf
@@ -180,11 +197,9 @@ class _Watch:
         return {"run": str(self.run.folder), "steps": self.training.steps, "seconds": seconds, "psnr": self.psnr}
 
     def _validate(self) -> None:
-        if len(self.views):
-            truth = over_white(self.views.rgba())
-            scores = [
-                psnr(self.run.colour(camera), true) for camera, true in zip(self.views.cameras, truth, strict=True)
-            ]
+        if self.val.cameras:
+            pairs = zip(self.val.cameras, self.val.truth, strict=True)
+            scores = [psnr(self.run.colour(camera), true) for camera, true in pairs]
             self.psnr = sum(scores) / len(scores)
         self.validated = self.training.seconds
         self.run.log(self._metrics() | {"seconds": round(self.training.seconds, 3)})
