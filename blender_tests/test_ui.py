@@ -115,7 +115,7 @@ def test_a_folder_that_does_not_do_gets_a_sentence(settings, spoil, sentence: st
 
 def test_beside_a_saved_file_the_default_folder_works(settings, tmp_path: Path) -> None:
     settings.dataset_path = "//srn/dataset"
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     assert bpy.ops.srn.capture_views() == {"FINISHED"}
     assert (tmp_path / "srn" / "dataset" / "dataset.json").is_file()
 
