@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,25 @@ class Camera:
         except (KeyError, TypeError, ValueError) as error:
             raise UserError("The camera needs a pose of 4 x 4 numbers.") from error
         return cls(checked_pose(pose, "The camera's pose"), Intrinsics.from_json(data))
+
+    def shifted(self, pixels: float) -> "Camera":
+        """The camera whose principal point lies that much further right and down."""
+        size = self.intrinsics
+        return replace(self, intrinsics=replace(size, cx=size.cx + pixels, cy=size.cy + pixels))
+
+    def project(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where points (n, 3) in dataset units are seen: pixels (n, 2) and depth (n,) along z, without meaning where
+        that is not positive."""
+        pose = torch.as_tensor(self.pose, dtype=torch.float32, device=points.device)
+        size = self.intrinsics
+        local = torch.linalg.solve(pose[:3, :3], (points - pose[:3, 3]).T)
+        x, y = local[:2] / local[2]
+        return torch.stack([x * size.fl_x + size.cx, y * size.fl_y + size.cy], dim=1), local[2]
+
+    def stretched(self, world: npt.NDArray[np.float64]) -> "Camera":
+        """The camera that sees the same picture once the world is mapped by `world`, (4, 4) affine. Its pose is then no
+        rigid motion, but rays and projections are as they should be."""
+        return replace(self, pose=world @ self.pose)
 
     def rays(self, device: torch.device) -> Rays:
         """All rays of the picture, rows first."""

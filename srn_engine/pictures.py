@@ -50,6 +50,14 @@ class ViewResult:
     miou: float | None = None
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """Rays placed on a plane by what the semantic head reads of them: places (n, 2), class ids (n,)."""
+
+    places: Floats
+    labels: NDArray[np.integer]
+
+
 def colour_picture(colour: Floats) -> Bytes:
     """(H, W, 3) sRGB floats as bytes."""
     return (np.clip(colour, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)

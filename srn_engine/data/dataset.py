@@ -1,23 +1,23 @@
-"""Reads a captured dataset as docs/dataset.md describes it."""
+"""What a dataset holds, whichever layout it has on disk: instances, and their views with pictures read when asked for.
 
-import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+The readers of the layouts stand in srn_engine/data/readers; `open_dataset` there finds the right one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from srn_engine.cameras import Camera, Intrinsics, checked_pose
-from srn_engine.data.images import read_exr, read_png
+from srn_engine.cameras import Camera
+from srn_engine.data.colour import ColourFile
+from srn_engine.data.images import Bytes, read_exr, read_labels
 from srn_engine.errors import UserError
 
-FORMAT, VERSION = "srn-dataset", 1
 SPLITS = ("train", "val", "test")
-_Number = TypeVar("_Number", bound=np.generic)
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PASSES = ("rgb", "rgba", "depth", "normal", "semantic")
 
 
 @dataclass(frozen=True)
@@ -29,125 +29,141 @@ class LabelClass:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """One object of a dataset: a dataset point is (world - `centre`) / `scale`; `source` says where it came from."""
+
+    id: str
+    source: str
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One posed image: its name, its camera in dataset units, its picture, and the files of its other passes."""
+
+    name: str
+    camera: Camera
+    colour: ColourFile
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Layout(Protocol):
+    """How a layout on disk is read; what the readers give to a Dataset."""
+
+    def holds(self, split: str, instance: Instance) -> bool:
+        """Whether there are views of the instance in the split; reads none of them."""
+        ...
+
+    def views(self, split: str, instance: Instance) -> Sequence[View]:
+        """The views of one instance in one split; UserError where their files do not belong together."""
+        ...
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """What dataset.json says. `intrinsics` hold for every view; class 0 is the background."""
+    """Posed views of one or many instances.
+
+    passes: those that the dataset names, rgba among them where pictures know what is background; an instance may lack
+    some (see Views.has). classes: class 0 is the background.
+    """
 
     root: Path
     name: str
-    intrinsics: Intrinsics
     passes: frozenset[str]
     classes: tuple[LabelClass, ...]
-    instances: tuple[str, ...]
+    instances: tuple[Instance, ...]
+    layout: Layout
 
-    @classmethod
-    def load(cls, root: Path) -> "Dataset":
-        """Reads ROOT/dataset.json; UserError where there is none or it is of another kind."""
-        data = _read_json(root / "dataset.json")
-        if data.get("format") != FORMAT:
-            raise UserError(f"{root / 'dataset.json'} describes no dataset of SRN for Blender.")
-        if data.get("version") != VERSION:
-            remedy = "update the engine" if str(data.get("version")) > str(VERSION) else "capture it again"
-            raise UserError(f"{root} is a dataset of version {data.get('version')}, not {VERSION}; {remedy}.")
-        try:
-            return cls(
-                root=root,
-                name=_identifier(data["name"]),
-                intrinsics=Intrinsics.from_json(data["camera"]),
-                passes=frozenset(data["passes"]),
-                classes=tuple(LabelClass(c["name"], tuple(c["colour"])) for c in data["classes"]),
-                instances=tuple(_identifier(instance["id"]) for instance in data["instances"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{root / 'dataset.json'} lacks or garbles {error}; capture the dataset again.") from error
+    def instance(self, name: str) -> Instance:
+        """The instance of that id; UserError where there is none."""
+        for instance in self.instances:
+            if instance.id == name:
+                return instance
+        known = ", ".join(instance.id for instance in self.instances[:5])
+        more = " ..." if len(self.instances) > 5 else ""
+        raise UserError(f"{self.root} holds no instance {name!r}, but {known}{more}.")
+
+    def having(self, split: str) -> tuple[Instance, ...]:
+        """The instances with views in that split: some datasets hold an instance out as a whole."""
+        return tuple(instance for instance in self.instances if self.layout.holds(split, instance))
 
     def views(self, split: str, instance: str) -> "Views":
         """The views of one split, maybe none; UserError where their files do not belong together."""
-        folder = self.root / f"{self.name}_{split}" / instance
-        poses = sorted((folder / "pose").glob("*.txt"))
-        names = [path.stem for path in poses]
-        if names != [f"{number:06d}" for number in range(len(names))]:
-            raise UserError(
-                f"{folder / 'pose'} has gaps in its numbers; capture again into the same folder to fill them."
-            )
-        if len(list((folder / "rgb").glob("*.png"))) != len(names):
-            raise UserError(
-                f"{folder} holds {len(names)} poses and another number of pictures in rgb; capture it again."
-            )
-        return Views(self, split, folder, tuple(Camera(_read_pose(path), self.intrinsics) for path in poses))
+        known = self.instance(instance)
+        return Views(self, split, known, tuple(self.layout.views(split, known)))
 
 
 @dataclass(frozen=True)
 class Views:
-    """The views of one instance in one split. Pictures are read when asked for, row 0 on top."""
+    """The views of one instance in one split. A picture is read when it is asked for, row 0 on top."""
 
     dataset: Dataset
     split: str
-    folder: Path
-    cameras: tuple[Camera, ...]
+    instance: Instance
+    views: tuple[View, ...]
 
     def __len__(self) -> int:
-        return len(self.cameras)
+        return len(self.views)
 
-    def has(self, name: str) -> bool:
-        """Whether the pass `name` was captured."""
-        return name in self.dataset.passes
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Each view's camera; sizes and focal lengths may differ."""
+        return tuple(view.camera for view in self.views)
 
-    def rgba(self) -> npt.NDArray[np.uint8]:
-        """(V, H, W, 4) sRGB-encoded, straight alpha."""
-        return self._all("rgba", ".png", lambda path, size: read_png(path, 4, size))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each view's name, as its files bear it."""
+        return tuple(view.name for view in self.views)
 
-    def depth(self) -> npt.NDArray[np.float32]:
-        """(V, H, W) along the camera's z in dataset units, 0 where nothing was hit."""
-        return self._all("depth", ".exr", lambda path, size: read_exr(path, 1, size))
+    def only(self, numbers: Sequence[int]) -> "Views":
+        """The views of those numbers alone."""
+        return replace(self, views=tuple(self.views[number] for number in numbers))
 
-    def normal(self) -> npt.NDArray[np.float32]:
-        """(V, H, W, 3) world axes, zero where nothing was hit."""
-        return self._all("normal", ".exr", lambda path, size: read_exr(path, 3, size))
+    def shifted(self, pixels: float) -> "Views":
+        """The same pictures, seen by cameras whose principal points lie that much further right and down."""
+        return replace(self, views=tuple(replace(view, camera=view.camera.shifted(pixels)) for view in self.views))
 
-    def semantic(self) -> npt.NDArray[np.uint8]:
-        """(V, H, W) class ids, 0 is background; UserError where an id is none of the dataset's classes."""
-        labels = self._all("semantic", ".png", lambda path, size: read_png(path, 1, size))
-        if labels.size and labels.max() >= len(self.dataset.classes):
-            raise UserError(f"{self.folder / 'semantic'} holds class {labels.max()}, which dataset.json does not name.")
+    def has(self, name: str, n: int | None = None) -> bool:
+        """Whether the dataset names the pass `name` and view n, or at least one view, has it."""
+        chosen = self.views if n is None else (self.views[n],)
+        return name in self.dataset.passes and any(name in ("rgb", "rgba") or name in view.files for view in chosen)
+
+    def rgba(self, n: int) -> Bytes:
+        """(H, W, 4) sRGB-encoded, straight alpha; uint8, or uint16 where the file has 16 bit. Opaque without alpha."""
+        return self.views[n].colour.read()
+
+    def depth(self, n: int) -> npt.NDArray[np.float32]:
+        """(H, W) along the camera's z in dataset units, 0 where nothing was hit."""
+        return read_exr(self._file("depth", n), 1, _size(self.views[n]))
+
+    def normal(self, n: int) -> npt.NDArray[np.float32]:
+        """(H, W, 3) world axes, zero where nothing was hit."""
+        return read_exr(self._file("normal", n), 3, _size(self.views[n]))
+
+    def semantic(self, n: int) -> npt.NDArray[np.uint8]:
+        """(H, W) class ids, 0 is background; UserError where an id is none of the dataset's classes."""
+        path = self._file("semantic", n)
+        labels = read_labels(path, _size(self.views[n]))
+        if labels.max() >= len(self.dataset.classes):
+            raise UserError(f"{path} holds class {labels.max()}, which the dataset does not name.")
         return labels
 
-    def _all(
-        self, name: str, suffix: str, read: Callable[[Path, tuple[int, int]], npt.NDArray[_Number]]
-    ) -> npt.NDArray[_Number]:
-        if not self.has(name):
-            raise UserError(f"{self.dataset.root} was captured without the pass {name}; capture it again with it.")
-        size = (self.dataset.intrinsics.width, self.dataset.intrinsics.height)
-        return np.stack([read(self.folder / name / f"{n:06d}{suffix}", size) for n in range(len(self))])
+    def _file(self, name: str, n: int) -> Path:
+        view = self.views[n]
+        if name not in self.dataset.passes or name not in view.files:
+            raise UserError(
+                f"View {view.name} of {self.instance.id} in {self.dataset.root} has no pass {name}; capture it with it."
+            )
+        return view.files[name]
 
 
-def over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """(..., 4) 8 bit pictures with straight alpha as (..., 3) floats from 0 to 1 over pure white."""
-    pixels = rgba.astype(np.float32) / 255
-    white = (pixels[..., :3] * pixels[..., 3:] + (1 - pixels[..., 3:])).astype(np.float32, copy=False)
+def over_white(rgba: Bytes) -> npt.NDArray[np.float32]:
+    """(..., 4) 8 or 16 bit pictures with straight alpha as (..., 3) floats from 0 to 1 over pure white."""
+    pixels = rgba.astype(np.float32) / np.float32(np.iinfo(rgba.dtype).max)
+    white: npt.NDArray[np.float32] = pixels[..., :3] * pixels[..., 3:] + (1 - pixels[..., 3:])
     return white
 
 
-def _read_pose(path: Path) -> npt.NDArray[np.float64]:
-    try:
-        pose = np.array(path.read_text(encoding="utf-8").split(), dtype=np.float64).reshape(4, 4)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} must hold 16 numbers; delete it and capture again.") from error
-    return checked_pose(pose, str(path))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; choose the folder of a captured dataset.") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}).") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path} describes no dataset of SRN for Blender.")
-    return data
-
-
-def _identifier(name: str) -> str:
-    if not isinstance(name, str) or not _ID.fullmatch(name):
-        raise UserError(f"The name {name!r} in dataset.json may hold letters, digits, - and _ only.")
-    return name
+def _size(view: View) -> tuple[int, int]:
+    return view.camera.intrinsics.width, view.camera.intrinsics.height
