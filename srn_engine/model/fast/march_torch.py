@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srn_engine.model.grid import FeatureGrid
-from srn_engine.model.march_kernels import FAINT, NOTED, SPENT
+from srn_engine.model.fast.grid import Grid
+from srn_engine.model.fast.march_kernels import FAINT, NOTED, SPENT, SURFACE
 
 
 def march_torch(
-    density: Tensor, features: Tensor, grid: FeatureGrid, origins: Tensor, directions: Tensor,
+    density: Tensor, features: Tensor, grid: Grid, origins: Tensor, directions: Tensor,
     jitter: Tensor, step: float, optical: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Marches R rays in grid units; returns feature (R, F), the same for labels, opacity (R,), surface t (R,) or -1."""
@@ -27,16 +27,14 @@ def march_torch(
     feature = _summed(share[:, None] * found, ray, len(origins))
     label_feature = _summed(share.detach()[:, None] * found, ray, len(origins))
     opacity = _summed(share[:, None], ray, len(origins))[:, 0]
-    half = (light * (1 - alpha) < 0.5) & (light >= 0.5)
+    met = (light * (1 - alpha) < float(SURFACE)) & (light >= float(SURFACE)) & (opacity > 0.5)[ray]
     surface = t.new_full((len(origins),), -1.0)
-    surface[ray[half]] = t[half]
+    surface[ray[met]] = t[met]
     return feature, label_feature, opacity, surface
 
 
 @torch.no_grad()
-def _samples(
-    grid: FeatureGrid, origins: Tensor, directions: Tensor, jitter: Tensor, step: float
-) -> tuple[Tensor, Tensor]:
+def _samples(grid: Grid, origins: Tensor, directions: Tensor, jitter: Tensor, step: float) -> tuple[Tensor, Tensor]:
     """The rays (S,) and places t (S,) of all samples in cells that are not empty, ray by ray, front to back."""
     inverse = 1.0 / torch.where(directions.abs() > 1e-9, directions, 1e-9)
     last = grid.resolution - 1 - 1e-3

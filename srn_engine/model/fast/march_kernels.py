@@ -15,6 +15,9 @@ from numba import njit
 BLOCK_BITS = 2  # a block is 4 cells wide
 SPENT = np.float32(4e-3)  # a ray ends when less than this much of its light is left
 FAINT = np.float32(2e-3)  # a sample more transparent than this does not count
+# Of a ray that loses half of its light, the surface is where so much of it is left: what is learned from pictures
+# stays soft inside, and half of the light is gone well behind the true surface.
+SURFACE = np.float32(0.8)
 NOTED = np.float32(1e-3)  # a corner that adds more than this to a ray is marked as reached
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -105,7 +108,7 @@ def _collect(grid, ray_o, ray_d, step, jitter, rows, weights, alphas, slopes, pl
 def march_forward(grid, features, ray_o, ray_d, step, jitter, longest, feature, opacity, surface):  # type: ignore[no-untyped-def]
     """Adds up the features along each ray into `feature` (R, F) and `opacity` (R,).
 
-    `surface` (R,) becomes the t at which half of the light is gone, -1 where it never is.
+    `surface` (R,) becomes the t at which a ray that loses half of its light has SURFACE left, -1 for other rays.
     """
     rows, weights = np.empty((longest, 8), np.uint32), np.empty((longest, 8), np.float32)
     samples = np.empty((3, longest), np.float32)
@@ -124,8 +127,10 @@ def march_forward(grid, features, ray_o, ray_d, step, jitter, longest, feature, 
                 for f in range(total.shape[0]):
                     total[f] += w * features[r, f]
             left *= _ONE - alphas[s]
-            if left < _HALF and surface[n] < _ZERO:
+            if left < SURFACE and surface[n] < _ZERO:
                 surface[n] = places[s]
+        if light >= _HALF:
+            surface[n] = -_ONE
 
 
 @njit(fastmath=_REASSOCIATE, cache=True, nogil=True)

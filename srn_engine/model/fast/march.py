@@ -3,24 +3,22 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from srn_engine.model import march_kernels
-from srn_engine.model.grid import FeatureGrid
+from srn_engine.model.fast import march_kernels
+from srn_engine.model.fast.grid import Grid
+from srn_engine.model.fast.march_torch import march_torch
 from srn_engine.model.interfaces import Marched, Rays
-from srn_engine.model.march_torch import march_torch
 
 _pool = ThreadPoolExecutor(thread_name_prefix="march")
-_sums: "WeakKeyDictionary[FeatureGrid, _GradientSums]" = WeakKeyDictionary()
 
 
 class VolumeMarcher(nn.Module):
-    """Integrates a FeatureGrid along rays: feature = Σ wₛ Φ(xₛ), wₛ = αₛ Π (1 - α) of the samples in front (Max 1995).
+    """Integrates a Grid along rays: feature = Σ wₛ Φ(xₛ), wₛ = αₛ Π (1 - α) of the samples in front (Max 1995).
 
     Samples stand `step` cells apart, in cells that are not empty. The compiled kernels run on the processor; on other
     devices the same sum is done by PyTorch.
@@ -31,7 +29,7 @@ class VolumeMarcher(nn.Module):
         self.step = step
         self.density_scale = density_scale
 
-    def forward(self, grid: FeatureGrid, rays: Rays, generator: torch.Generator | None = None) -> Marched:
+    def forward(self, grid: Grid, rays: Rays, generator: torch.Generator | None = None) -> Marched:
         """Marches; `generator` moves each ray's samples by a random part of a step, without it by half of one."""
         if generator is None:
             jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
@@ -51,7 +49,7 @@ class _MarchOnProcessor(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, density: Tensor, features: Tensor, grid: FeatureGrid, origins: Tensor, directions: Tensor,
+        ctx: Any, density: Tensor, features: Tensor, grid: Grid, origins: Tensor, directions: Tensor,
         jitter: Tensor, step: float, optical: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         field = tuple(part.detach().numpy() for part in (grid.blocks, grid.cells, grid.links, density))
@@ -71,41 +69,14 @@ class _MarchOnProcessor(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, to_feature: Tensor, to_labels: Tensor, to_opacity: Tensor, _: Tensor) -> Any:
         gradients = tuple(part.contiguous().numpy() for part in (to_feature, to_feature + to_labels, to_opacity))
-        if (sums := _sums.get(ctx.grid)) is None:
-            sums = _sums[ctx.grid] = _GradientSums(*ctx.march[1].shape)
-        slices = [(ctx.grid.reached.numpy(), *part) for part in sums.chunks]
+        sums = ctx.grid.sums
+        chunks = sums.chunks(*ctx.march[1].shape)
+        slices = [(ctx.grid.reached.numpy(), *(part.numpy() for part in chunk)) for chunk in chunks]
         _for_chunks(march_kernels.march_backward, ctx.march, ctx.grid, (*ctx.outputs, *gradients), slices)
         return *sums.collect(), None, None, None, None, None, None
 
 
-class _GradientSums:
-    """Where the chunks of a backward pass add up their gradients.
-
-    Kept from step to step: a fresh array of this size would cost more in page faults than the marching itself.
-    """
-
-    def __init__(self, rows: int, channels: int) -> None:
-        count = torch.get_num_threads()
-        self._touched = torch.zeros(count, rows, dtype=torch.uint8)
-        self._density = torch.zeros(count, rows)
-        self._features = torch.zeros(count, rows, channels)
-        parts = (self._touched.numpy(), self._density.numpy(), self._features.numpy())
-        self.chunks = list(zip(*parts, strict=True))
-
-    def collect(self) -> tuple[Tensor, Tensor]:
-        """The gradients (rows,) and (rows, F), summed over the chunks; clears the sums for the next pass."""
-        rows = self._touched.any(dim=0).nonzero()[:, 0]
-        gradients = []
-        for part in (self._density, self._features):
-            gradient = torch.zeros(part.shape[1:])
-            gradient[rows] = part[:, rows].sum(dim=0)
-            part.index_fill_(1, rows, 0.0)
-            gradients.append(gradient)
-        self._touched.zero_()
-        return gradients[0], gradients[1]
-
-
-def _for_chunks(kernel: Any, march: Any, grid: FeatureGrid, by_ray: Any, by_chunk: Any) -> None:
+def _for_chunks(kernel: Any, march: Any, grid: Grid, by_ray: Any, by_chunk: Any) -> None:
     """Runs `kernel` on even chunks of the rays, a thread each; `by_ray` is cut, `by_chunk` dealt out."""
     field, features, (origins, directions, jitter), step = march
     longest = int(3**0.5 * grid.resolution / step) + 2

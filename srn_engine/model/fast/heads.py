@@ -30,16 +30,30 @@ class ViewPixelGenerator(nn.Module):
         return base + cover * added
 
 
+class DiffusePixelGenerator(nn.Module):
+    """Colour = the feature's first three channels: what many instances share says nothing about the direction."""
+
+    def forward(self, feature: Tensor, opacity: Tensor, directions: Tensor) -> Tensor:
+        """Colours (R, 3), sRGB-encoded and multiplied by opacity, from feature (R, F)."""
+        return feature[:, :3] + 0.5 * opacity[:, None]
+
+
 class LinearSemanticHead(nn.Module):
-    """One linear layer from feature to classes (Kohli et al. 2020, section 3)."""
+    """One linear layer from feature to all classes but the background (Kohli et al. 2020, section 3)."""
+
+    background = False
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.linear = nn.Linear(channels, classes - 1)
 
+    def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
+        """The feature of what covers the ray, (R, F), however little of it that is."""
+        return feature / (opacity.detach()[:, None] + 1e-2)
+
     def forward(self, feature: Tensor, opacity: Tensor) -> Tensor:
         """Logits (R, classes - 1) of all classes but the background."""
-        logits: Tensor = self.linear(feature / (opacity.detach()[:, None] + 1e-2))
+        logits: Tensor = self.linear(self.inputs(feature, opacity))
         return logits
 
 
