@@ -3,19 +3,21 @@
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from srn_engine.data.dataset import Dataset, Views, over_white
+from srn_engine.data.dataset import Views, over_white
+from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
-from srn_engine.pictures import Picture, ViewResult
+from srn_engine.pictures import Embedding, Picture, ViewResult
 from srn_engine.progress import Progress, Report
 from srn_engine.report import write_report
 from srn_engine.train import metrics
-from srn_engine.train.run import Run
+from srn_engine.train.run import Run, picture_over_white
 
 NAMES = ("psnr", "ssim", "depth_abs_rel", "miou")
 
@@ -23,27 +25,43 @@ NAMES = ("psnr", "ssim", "depth_abs_rel", "miou")
 def evaluate(
     run: Path, dataset: Path, split: str, report_dir: Path | None, device: torch.device, report: Report
 ) -> dict[str, Any]:
-    """Renders every view of a split and compares; returns the job's result, and writes a report where asked to."""
+    """Renders every view of a split and compares; returns the job's result, and writes a report where asked to.
+
+    The views are those of every instance that both the run and the dataset know; UserError where there are none.
+    """
     loaded = Run.load(run, device)
-    data = Dataset.load(dataset)
-    instance = loaded.info.instances[0]
-    if instance not in data.instances:
-        raise UserError(f"{dataset} does not hold the instance {instance} that {run} was trained on.")
-    views = data.views(split, instance)
-    if not len(views):
-        raise UserError(f"{dataset} has no {split} views; capture some or choose another split.")
+    data = open_dataset(dataset)
+    known = {instance.id for instance in loaded.info.instances}
+    shared = [instance.id for instance in data.having(split) if instance.id in known]
+    if not shared:
+        raise UserError(
+            f"{dataset} has no {split} views of what {run} was trained on; choose another split or dataset."
+        )
     if report_dir is not None:
         _make_folder(report_dir)
-    results, seconds = _compare(loaded, views, report)
-    mean = {name: _mean([getattr(result, name) for result in results]) for name in NAMES}
-    rows = [{"view": result.name, **{name: getattr(result, name) for name in NAMES}} for result in results]
+    results: dict[str, list[ViewResult]] = {}
+    seconds: list[float] = []
+    for number, instance in enumerate(shared):
+        report(Progress(number / len(shared), f"Instance {number + 1} of {len(shared)}: {instance}"))
+        results[instance], spent = _compare(loaded, data.views(split, instance), report, number / len(shared), shared)
+        seconds += spent
+    every = [result for of_one in results.values() for result in of_one]
+    mean = _means(every)
     milliseconds = 1000 * float(np.median(seconds))
     if report_dir is not None:
         report(Progress(1.0, "Writing the report"))
+        title = f"{data.name}: {shared[0]}" if len(shared) == 1 else f"{data.name}: {len(shared)} instances"
         shown = mean | {"render_ms_per_view": milliseconds}
-        write_report(report_dir, f"{data.name}: {instance}", results, shown, data.classes, _curve(run))
+        embedding = _embedding(loaded, [data.views(split, instance) for instance in shared])
+        write_report(report_dir, title, every, shown, data.classes, _curve(run), embedding)
+    rows = [
+        {"instance": instance, "view": result.name, **{name: getattr(result, name) for name in NAMES}}
+        for instance, of_one in results.items()
+        for result in of_one
+    ]
+    instances = {instance: _means(of_one) for instance, of_one in results.items()}
     return {
-        "metrics": {"mean": mean, "views": rows},
+        "metrics": {"mean": mean, "instances": instances, "views": rows},
         "render_ms_per_view": milliseconds,
         "report": None if report_dir is None else str(report_dir / "report.html"),
     }
@@ -59,22 +77,36 @@ def _make_folder(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written ({error}); choose another folder for the report.") from error
 
 
-def _compare(run: Run, views: Views, report: Report) -> tuple[list[ViewResult], list[float]]:
-    colours = over_white(views.rgba())
-    depths = views.depth() if views.has("depth") else None
-    labels = views.semantic() if views.has("semantic") else None
+def _embedding(run: Run, views: Sequence[Views]) -> Embedding | None:
+    """The features of the views' rays on a plane, where the run has labels."""
+    if run.scene.semantic_head is None:
+        return None
+    from srn_engine.results.embedding import embed  # scikit-learn takes a second to import
+
+    return embed(run, run.scene.semantic_head, views)
+
+
+def _compare(
+    run: Run, views: Views, report: Report, before: float, instances: Sequence[str]
+) -> tuple[list[ViewResult], list[float]]:
+    """The results of one instance's views, and the seconds that each render took; `before` of the work is done."""
     results, seconds = [], []
+    run.scene_of(views.instance.id)  # before the clock starts: a scene is made once and rendered many times
     for number, camera in enumerate(views.cameras):
-        report(Progress(number / len(views), f"View {number + 1} of {len(views)}"))
+        done = before + number / len(views) / len(instances)
+        report(Progress(done, f"View {number + 1} of {len(views)} of {views.instance.id}"))
         start = time.perf_counter()
-        seen = run.render(run.info.instances[0], camera, ("colour", "depth", "semantic"))
+        seen = run.render(views.instance.id, camera, ("colour", "depth", "semantic"))
         seconds.append(time.perf_counter() - start)
-        alpha = seen["colour"][..., 3:]
-        neural = Picture(seen["colour"][..., :3] * alpha + (1 - alpha), seen["depth"], seen["semantic"])
+        neural = Picture(picture_over_white(seen["colour"]), seen["depth"], seen["semantic"])
         truth = Picture(
-            colours[number], None if depths is None else depths[number], None if labels is None else labels[number]
+            over_white(views.rgba(number)),
+            views.depth(number) if views.has("depth", number) else None,
+            views.semantic(number) if views.has("semantic", number) else None,
         )
-        results.append(_result(f"{views.split} {number:06d}", truth, neural, len(views.dataset.classes)))
+        name = f"{views.split} {views.names[number]}"
+        name = name if len(instances) == 1 else f"{views.instance.id} {name}"
+        results.append(_result(name, truth, neural, len(views.dataset.classes)))
     return results, seconds
 
 
@@ -89,6 +121,10 @@ def _result(name: str, truth: Picture, neural: Picture, classes: int) -> ViewRes
         None if truth.depth is None else metrics.depth_abs_rel(neural.depth, truth.depth),
         None if truth.labels is None else metrics.mean_iou(neural.labels, truth.labels, classes),
     )
+
+
+def _means(results: Sequence[ViewResult]) -> dict[str, float | None]:
+    return {name: _mean([getattr(result, name) for result in results]) for name in NAMES}
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -26,15 +26,25 @@ def depth_abs_rel(neural: Picture, truth: Picture) -> float | None:
     return float(np.mean(np.abs(neural - truth)[hit] / truth[hit])) if hit.any() else None
 
 
-def mean_iou(neural: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], classes: int) -> float:
-    """Mean intersection over union of (H, W) class ids, over the classes that either picture holds.
+def mean_iou(
+    neural: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], classes: int, background: bool = True
+) -> float | None:
+    """Mean intersection over union of (H, W) class ids, over the classes that either picture holds; None without any.
 
-    The background counts as a class, as in Kohli et al. 2020.
+    background: whether class 0 counts as a class, as in Kohli et al. 2020.
     """
     shares = []
-    for label in range(classes):
+    for label in range(0 if background else 1, classes):
         a, b = neural == label, truth == label
         union = np.count_nonzero(a | b)
         if union:
             shares.append(np.count_nonzero(a & b) / union)
-    return float(np.mean(shares))
+    return float(np.mean(shares)) if shares else None
+
+
+def silhouette_iou(neural: Picture, truth: Picture) -> float | None:
+    """Intersection over union of the pixels that (H, W) opacities from 0 to 1 cover by more than half; None without
+    any."""
+    a, b = neural > 0.5, truth > 0.5
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else None

@@ -1,7 +1,8 @@
 """A run: the folder that a training leaves, and rendering from it.
 
-RUN/run.json                 the dataset, the options, instances and classes
+RUN/run.json                 the dataset, the options, the preset's numbers, instances and classes
 RUN/checkpoint.safetensors   the scene's tensors and nothing that could execute
+RUN/training-STEPS.safetensors  what the training needs beside them in order to go on
 RUN/metrics.jsonl            one line for each validation
 RUN/previous/                the same files of the training before, where there was one
 """
@@ -9,28 +10,28 @@ RUN/previous/                the same files of the training before, where there 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
+from torch import Tensor
 
 from srn_engine.cameras import Camera
-from srn_engine.data.dataset import LabelClass
+from srn_engine.data.dataset import Instance, LabelClass
 from srn_engine.errors import UserError
-from srn_engine.model.grid import FeatureGrid
-from srn_engine.model.interfaces import Rays
-from srn_engine.model.scene import NeuralScene, Rendered
+from srn_engine.model.interfaces import NeuralScene, Rays, Rendered, Scene
+from srn_engine.model.presets import Preset, preset_from_json, preset_to_json
+from srn_engine.model.restore import restored
 from srn_engine.progress import Progress, Report, silent
 from srn_engine.train.options import TrainOptions
 
-FORMAT, VERSION = "srn-run", 1
+FORMAT, VERSION = "srn-run", 2
 CHUNK = 1 << 16  # rays rendered at once
-FILES = ("run.json", "checkpoint.safetensors", "metrics.jsonl")
 PASSES = ("colour", "depth", "normal", "semantic")
 
 
@@ -40,18 +41,38 @@ class RunInfo:
 
     dataset: Path
     options: TrainOptions
-    instances: tuple[str, ...]
+    preset: Preset
+    instances: tuple[Instance, ...]
     classes: tuple[LabelClass, ...]
+
+    def index(self, instance: str) -> int:
+        """The place of an instance among the codes; UserError where the run does not know it."""
+        names = [known.id for known in self.instances]
+        if instance not in names:
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise UserError(f"The run knows no instance {instance!r}, but {shown}.")
+        return names.index(instance)
+
+
+@dataclass
+class Trained:
+    """How far a training has come: its steps, the seconds it took, and what it needs in order to go on."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
 class Run:
-    """A trained scene and the folder it lives in."""
+    """Trained scenes and the folder they live in."""
 
     folder: Path
     info: RunInfo
     scene: NeuralScene
+    trained: Trained = field(default_factory=Trained)
     new: bool = False  # whether what the folder holds is still an earlier run's
+    _held: tuple[str, Scene] | None = None
 
     @classmethod
     def create(cls, folder: Path, info: RunInfo, scene: NeuralScene) -> "Run":
@@ -67,51 +88,74 @@ class Run:
         return cls(folder, info, scene, new=True)
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> "Run":
-        """Opens a run; UserError where there is none or it is broken."""
+    def load(cls, folder: Path, device: torch.device, to_train: bool = False) -> "Run":
+        """Opens a run; UserError where there is none or it is broken.
+
+        Where it is `to_train`, with what its training needs in order to go on; one that was fitted has nothing of that.
+        """
         info = _read_info(folder)
         checkpoint = folder / "checkpoint.safetensors"
         if not checkpoint.is_file():
             raise UserError(f"{folder} holds no checkpoint yet; train it first.")
         try:
-            # Read, not mapped: Windows would refuse to replace a mapped file when the next training saves.
-            state = {name: value.to(device) for name, value in load(checkpoint.read_bytes()).items()}
-            _check_grid(state)
-            grid = FeatureGrid(state["phi.cells"].bool(), state["phi.features"].shape[1])
-            # Cells may have been pruned after the corners were laid out.
-            grid.links = state["phi.links"]
-            grid.density = torch.nn.Parameter(state["phi.density"])
-            grid.features = torch.nn.Parameter(state["phi.features"])
-            scene = NeuralScene(info.options.resolve(), grid, len(info.classes)).to(device)
-            scene.load_state_dict(state)
+            with safe_open(checkpoint, "pt") as file:
+                about = file.metadata()
+            trained = Trained(int(about["steps"]), float(about["seconds"]))
+            scene = restored(info.preset, _read_tensors(checkpoint, device), len(info.classes)).to(device)
+            training = folder / _training_name(trained.steps)
+            if to_train and training.is_file():
+                trained.state = _read_tensors(training, torch.device("cpu"))
         except (SafetensorError, OSError, KeyError, IndexError, ValueError, RuntimeError) as error:
-            raise UserError(f"{checkpoint} cannot be read ({error}); train the run again.") from error
-        return cls(folder, info, scene.eval())
+            why = [*str(error).splitlines(), ""][0].rstrip(":")[:200]  # PyTorch lists every tensor that does not fit
+            raise UserError(f"{checkpoint} cannot be read ({why}); train the run again.") from error
+        return cls(folder, info, scene.train(to_train), trained)
 
-    def save(self, scene: NeuralScene) -> None:
+    def save(self, scene: NeuralScene | None = None, trained: Trained | None = None) -> None:
         """Replaces the checkpoint; UserError where it cannot be written, the earlier one is then kept."""
-        self.scene = scene
-        part = self.folder / "checkpoint.part"
-        info = asdict(self.info) | {"format": FORMAT, "version": VERSION, "dataset": str(self.info.dataset)}
+        self.scene = scene or self.scene
+        self.trained = trained or self.trained
+        checkpoint, training = self.folder / "checkpoint.part", self.folder / "training.part"
         try:
-            save_file({name: value.contiguous() for name, value in scene.state_dict().items()}, part)
+            about = {"steps": str(self.trained.steps), "seconds": repr(self.trained.seconds)}
+            _write_tensors(checkpoint, self.scene.state_dict(), about)
+            if self.trained.state:
+                _write_tensors(training, self.trained.state, {})
             if self.new:
                 self._put_earlier_away()
-            _write(self.folder / "run.json", json.dumps(info, indent=1).encode())
-            os.replace(part, self.folder / "checkpoint.safetensors")
+            _write(self.folder / "run.json", json.dumps(self._description(), indent=1).encode())
+            # The checkpoint's steps name its training state: a crash in between leaves a pair that belongs together.
+            if self.trained.state:
+                os.replace(training, self.folder / _training_name(self.trained.steps))
+            os.replace(checkpoint, self.folder / "checkpoint.safetensors")
+            for path in self.folder.glob(_training_name("*")):
+                if path.name != _training_name(self.trained.steps):
+                    path.unlink()
         except (OSError, SafetensorError) as error:
-            part.unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
+            training.unlink(missing_ok=True)
             raise _unwritable(self.folder, error) from error
 
     def _put_earlier_away(self) -> None:
         """Moves what an earlier training left in the folder aside, so that pressing Train twice loses nothing."""
-        earlier = [self.folder / name for name in FILES if (self.folder / name).exists()]
+        names = ("run.json", "checkpoint.safetensors", "metrics.jsonl", _training_name("*"))
+        earlier = [path for name in names for path in self.folder.glob(name)]
         if earlier:
             (self.folder / "previous").mkdir(exist_ok=True)
         for path in earlier:
             os.replace(path, path.parent / "previous" / path.name)
         os.replace(self.folder / "metrics.part", self.folder / "metrics.jsonl")
         self.new = False
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "dataset": str(self.info.dataset),
+            "options": asdict(self.info.options),
+            "preset": preset_to_json(self.info.preset),
+            "instances": [asdict(instance) for instance in self.info.instances],
+            "classes": [asdict(label) for label in self.info.classes],
+        }
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """Adds a line to metrics.jsonl."""
@@ -121,61 +165,57 @@ class Run:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def colour(self, camera: Camera) -> npt.NDArray[np.float32]:
-        """The view over white, (H, W, 3), 0 to 1."""
-        image = self.render(self.info.instances[0], camera, ("colour",))["colour"]
-        over: npt.NDArray[np.float32] = image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
-        return over
+    def take_classes(self, classes: tuple[LabelClass, ...]) -> None:
+        """Takes on the classes of a semantic head that the scene was given."""
+        self.info = replace(self.info, classes=classes)
+        self._held = None
 
-    @torch.no_grad()
+    def scene_of(self, instance: str) -> Scene:
+        """The scene of one instance; the last one asked for is kept while the networks do not learn."""
+        if self._held is None or self._held[0] != instance or self.scene.training:
+            with torch.no_grad():
+                self._held = instance, self.scene.scene(self.info.index(instance))
+        return self._held[1]
+
     def render(
         self, instance: str, camera: Camera, passes: Sequence[str], report: Report = silent
     ) -> dict[str, npt.NDArray[Any]]:
-        """Renders `passes` of one instance, named and shaped as docs/protocol.md says, row 0 on top."""
-        if instance not in self.info.instances:
-            raise UserError(f"The run knows no instance {instance!r}, but {', '.join(self.info.instances)}.")
-        if unknown := set(passes) - set(PASSES):
-            raise UserError(f"There is no pass {', '.join(sorted(unknown))}; choose out of {', '.join(PASSES)}.")
-        device = next(self.scene.parameters()).device
-        rays = camera.rays(device)
-        parts: dict[str, list[torch.Tensor]] = {name: [] for name in passes}
-        for start in range(0, len(rays), CHUNK):
-            report(Progress(start / len(rays), "Rendering"))
-            chunk = rays[slice(start, start + CHUNK)]
-            rendered = self.scene(chunk)
-            for name in passes:
-                parts[name].append(self._pass(name, chunk, rendered))
-        size = (camera.intrinsics.height, camera.intrinsics.width)
-        return {name: torch.cat(part).reshape(*size, *part[0].shape[1:]).cpu().numpy() for name, part in parts.items()}
-
-    def _pass(self, name: str, rays: Rays, rendered: Rendered) -> torch.Tensor:
-        marched = rendered.marched
-        if name == "colour":
-            straight = rendered.colour / rendered.opacity[:, None].clamp(min=1e-4)
-            return torch.cat([straight, rendered.opacity[:, None]], dim=1).clamp(0, 1)
-        if name == "depth":
-            return marched.t * rays.z_per_t
-        if name == "normal":
-            hit = marched.t > 0
-            normals = torch.zeros_like(rays.directions)
-            normals[hit] = self.scene.phi.normals(rays.origins[hit] + marched.t[hit, None] * rays.directions[hit])
-            return normals
-        return self.scene.labels(marched)
+        """Renders `passes` of one instance as `render` does."""
+        return render(self.scene_of(instance), camera, passes, self.scene, report)
 
 
-def _check_grid(state: Mapping[str, torch.Tensor]) -> None:
-    """Raises ValueError where the grid's tensors do not fit one another: the compiled marcher would not notice."""
-    links, cells, rows = state["phi.links"], state["phi.cells"], len(state["phi.density"])
-    cube = (len(links),) * 3
-    if links.shape != cube or cells.shape != cube or links.dtype != torch.int32 or cells.dtype != torch.uint8:
-        raise ValueError("its grid is no cube")
-    if state["phi.density"].dim() != 1 or len(state["phi.features"]) != rows:
-        raise ValueError("its grid's rows do not match")
-    if cells[-1].any() or cells[:, -1].any() or cells[:, :, -1].any():
-        raise ValueError("its grid has cells outside")
-    held = FeatureGrid(cells.bool(), 1).links >= 0
-    if links.min() < -1 or links.max() >= rows or (links[held] < 0).any():
-        raise ValueError("its grid's links lead nowhere")
+@torch.no_grad()
+def render(
+    scene: Scene, camera: Camera, passes: Sequence[str], networks: NeuralScene, report: Report = silent
+) -> dict[str, npt.NDArray[Any]]:
+    """Renders `passes` of a scene of `networks`, named and shaped as docs/protocol.md says, row 0 on top."""
+    if unknown := set(passes) - set(PASSES):
+        raise UserError(f"There is no pass {', '.join(sorted(unknown))}; choose out of {', '.join(PASSES)}.")
+    rays = camera.shifted(0.5 - networks.pixel_centre).rays(networks.device)
+    parts: dict[str, list[Tensor]] = {name: [] for name in passes}
+    for start in range(0, len(rays), CHUNK):
+        report(Progress(start / len(rays), "Rendering"))
+        chunk = rays[slice(start, start + CHUNK)]
+        rendered = scene.render(chunk)
+        for name in passes:
+            parts[name].append(_pass(name, scene, chunk, rendered))
+    size = (camera.intrinsics.height, camera.intrinsics.width)
+    return {name: torch.cat(part).reshape(*size, *part[0].shape[1:]).cpu().numpy() for name, part in parts.items()}
+
+
+def _pass(name: str, scene: Scene, rays: Rays, rendered: Rendered) -> Tensor:
+    if name == "colour":
+        straight = rendered.colour / rendered.opacity[:, None].clamp(min=1e-4)
+        return torch.cat([straight, rendered.opacity[:, None]], dim=1).clamp(0, 1)
+    if name == "depth":
+        return rendered.marched.t * rays.z_per_t
+    return scene.normals(rays, rendered.marched) if name == "normal" else scene.labels(rendered.marched)
+
+
+def picture_over_white(colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(..., 4) the pass `colour` as (..., 3) over white."""
+    over: npt.NDArray[np.float32] = colour[..., :3] * colour[..., 3:] + (1 - colour[..., 3:])
+    return over
 
 
 def _read_info(folder: Path) -> RunInfo:
@@ -187,13 +227,27 @@ def _read_info(folder: Path) -> RunInfo:
         return RunInfo(
             Path(data["dataset"]),
             TrainOptions(**data["options"]),
-            tuple(data["instances"]),
+            preset_from_json(data["preset"]),
+            tuple(Instance(i["id"], i["source"], tuple(i["centre"]), i["scale"]) for i in data["instances"]),
             tuple(LabelClass(c["name"], tuple(c["colour"])) for c in data["classes"]),
         )
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no run; train one first.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}); train the run again.") from error
+
+
+def _training_name(steps: int | str) -> str:
+    return f"training-{steps}.safetensors"
+
+
+def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    # Read, not mapped: Windows would refuse to replace a mapped file when the next training saves.
+    return {name: value.to(device) for name, value in load(path.read_bytes()).items()}
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path, dict(about))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,0 +1,116 @@
+"""Finds the codes of new instances from a few posed views, the networks frozen (Sitzmann et al. 2019, section 4.2)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srn_engine.data.dataset import Views
+from srn_engine.data.rays import RayPool
+from srn_engine.data.readers import open_dataset
+from srn_engine.errors import UserError
+from srn_engine.model.interfaces import NeuralScene, PosedPictures
+from srn_engine.model.presets import FastManyPreset, FastPreset
+from srn_engine.progress import Progress, Report
+from srn_engine.train.learners import view_loss
+from srn_engine.train.run import Run, Trained
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What a fit starts from and how far it goes.
+
+    views: how many of each instance's train views, evenly spread, or their numbers. steps, rate: of Adam on the codes;
+    None for what the preset says. refine: steps on all weights afterwards. labels: whether the code is found from label
+    maps alone (Kohli et al. 2020, section 4.3), colours coming with it.
+    """
+
+    views: int | Sequence[int] = 1
+    steps: int | None = None
+    rate: float | None = None
+    refine: int = 0
+    labels: bool = False
+    seed: int = 0
+
+
+REFINE_RATE = 1e-4
+
+
+def fit(
+    run: Path, dataset: Path, out: Path, options: FitOptions, device: torch.device, report: Report
+) -> dict[str, Any]:
+    """Fits every instance of a dataset and leaves a run of these instances in `out`; returns the job's result.
+
+    UserError where the run has no codes, or the dataset no train views.
+    """
+    trained = Run.load(run, device)
+    data = open_dataset(dataset)
+    instances = data.having("train")
+    if not instances:
+        raise UserError(f"{dataset} has no train views to fit to.")
+    pools = [_pool(data.views("train", instance.id), options, trained, device) for instance in instances]
+    start = time.perf_counter()
+    scene = fitted(trained, pools, options, report)
+    seconds = time.perf_counter() - start
+    info = replace(trained.info, dataset=dataset.resolve(), instances=instances)
+    Run.create(out, info, scene).save(scene, Trained())
+    return {"run": str(out), "instances": len(instances), "seconds": seconds, "seconds_each": seconds / len(instances)}
+
+
+def fitted(run: Run, pools: Sequence[RayPool], options: FitOptions, report: Report) -> NeuralScene:
+    """The run's networks with an instance for each pool, its code fitted to the pool's rays."""
+    preset = run.info.preset
+    if isinstance(preset, FastPreset):
+        raise UserError(f"{run.folder} holds one instance and no codes to fit; train a run on several instances first.")
+    scene = run.scene.requires_grad_(False).adopting([pictures_of(pool, options.labels) for pool in pools])
+    if options.labels and scene.semantic_head is None:
+        raise UserError(f"{run.folder} has learned no labels to fit to; run `srn-engine label` first.")
+    codes = torch.optim.Adam(scene.code_parameters(), options.rate or preset.fit_rate, betas=(0.9, 0.99))
+    few = min(len(pool.cameras) for pool in pools) < preset.fit_from_views and not options.labels
+    steps = (0 if few else preset.fit_steps) if options.steps is None else options.steps
+    batches = torch.Generator().manual_seed(options.seed)
+
+    def descend(optimiser: torch.optim.Optimizer, count: int, before: int) -> None:
+        for step in range(count):
+            report(Progress((before + step) / (steps + options.refine), f"Step {before + step + 1}"))
+            optimiser.zero_grad(set_to_none=True)
+            for number, pool in enumerate(pools):
+                batch = pool.draw(preset.rays, batches)
+                loss = view_loss(scene, scene.scene(number), batch, batches, options.labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    for parameter in scene.code_parameters():
+        parameter.requires_grad_()
+    descend(codes, steps, 0)
+    if options.refine:
+        weights = torch.optim.Adam(scene.requires_grad_().parameters(), REFINE_RATE)
+        descend(weights, options.refine, steps)
+    return scene.requires_grad_()
+
+
+def pictures_of(pool: RayPool, grey: bool = False) -> PosedPictures:
+    """All views of a pool, or their silhouettes in grey."""
+    colours, alphas = zip(*(pool.picture(n) for n in range(len(pool.cameras))), strict=True)
+    if grey:
+        colours = tuple((1 - 0.5 * alpha)[..., None].expand(*alpha.shape, 3) for alpha in alphas)
+    return PosedPictures(pool.cameras, colours, alphas)
+
+
+def _pool(views: Views, options: FitOptions, run: Run, device: torch.device) -> RayPool:
+    everywhere = not isinstance(run.info.preset, FastManyPreset)
+    chosen = views.only(_chosen(len(views), options.views)).shifted(0.5 - run.scene.pixel_centre)
+    return RayPool(chosen, device, everywhere)
+
+
+def _chosen(count: int, views: int | Sequence[int]) -> list[int]:
+    """The numbers of the views to fit to; UserError where there are not so many."""
+    if isinstance(views, int):
+        views = [round(n * (count - 1) / max(views - 1, 1)) for n in range(views)]
+    numbers = list(views)
+    if not numbers or max(numbers) >= count or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise UserError(f"There are {count} views to fit to, numbered from 0; choose some of them, each once.")
+    return numbers
