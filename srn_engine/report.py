@@ -13,7 +13,7 @@ from PIL import Image
 
 from srn_engine.data.dataset import LabelClass
 
-from .pictures import Bytes, ViewResult, all_depths, depth_range, picture_rows, write_sheet
+from .pictures import Bytes, Embedding, ViewResult, all_depths, depth_range, label_picture, picture_rows, write_sheet
 
 # How each metric is headed and written, in the order of the tables' columns.
 METRICS = {
@@ -35,7 +35,7 @@ figure img { width: 136px; image-rendering: pixelated; border: 1px solid var(--l
 figcaption { font-size: .75rem; color: var(--soft); }
 .key { display: inline-block; margin-right: 1rem; } .key i { display: inline-block; width: .9em; height: .9em;
   border: 1px solid var(--line); margin-right: .35em; vertical-align: -.1em; }
-.curve { max-width: 100%; } p.note { color: var(--soft); }
+.curve, .features { max-width: 100%; } p.note { color: var(--soft); }
 """
 
 
@@ -46,11 +46,12 @@ def write_report(
     mean: Mapping[str, float | None],
     classes: Sequence[LabelClass] = (),
     curve: Sequence[tuple[float, float]] = (),
+    embedding: Embedding | None = None,
 ) -> Path:
     """Write `compare.png` and `report.html` into `folder` (made where it is missing); return the report's path.
 
     `mean` holds the means of METRICS over the views and any further numbers worth showing; `curve` is the training's
-    course as (seconds, PSNR). Raises ValueError without views.
+    course as (seconds, PSNR); `embedding` shows the features of a run with labels. Raises ValueError without views.
     """
     if not views:
         raise ValueError("a report needs at least one view")
@@ -60,7 +61,7 @@ def write_report(
     write_sheet(sheet, title, worst_first, classes)
     os.replace(sheet, folder / "compare.png")
     page = folder / "report.part.html"
-    page.write_text(_page(title, worst_first, mean, classes, curve), encoding="utf-8")
+    page.write_text(_page(title, worst_first, mean, classes, curve, embedding), encoding="utf-8")
     return page.replace(folder / "report.html")
 
 
@@ -70,6 +71,7 @@ def _page(
     mean: Mapping[str, float | None],
     classes: Sequence[LabelClass],
     curve: Sequence[tuple[float, float]],
+    embedding: Embedding | None,
 ) -> str:
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -81,6 +83,10 @@ def _page(
     ]
     if len(curve) > 1:
         parts.append(f'<h2>Training</h2><img class="curve" alt="PSNR over time" src="{_curve(curve)}">')
+    if embedding is not None:
+        note = "Rays of these views, close where the semantic head reads like features (t-SNE), coloured by class."
+        parts.append(f'<h2>Features</h2><p class="note">{note}</p>{_key(classes[1:])}')
+        parts.append(f'<img class="features" alt="Features by class" src="{_scatter(embedding, classes)}">')
     parts.append(f"<h2>All views, worst first</h2>{_table(views)}")
     pictured = views[:PICTURED_VIEWS]
     parts.append(f"<h2>Pictures{'' if len(pictured) == len(views) else f' of the {len(pictured)} worst'}</h2>")
@@ -157,6 +163,21 @@ def _curve(curve: Sequence[tuple[float, float]]) -> str:
     for side, spine in axes.spines.items():
         spine.set_color("#888")
         spine.set_visible(side in ("left", "bottom"))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return _png_url(buffer.getvalue())
+
+
+def _scatter(embedding: Embedding, classes: Sequence[LabelClass]) -> str:
+    """The rays' places as a data URL, in the classes' colours; the largest class is drawn first, under the others."""
+    figure = Figure(figsize=(5, 5), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    order = np.argsort(-np.bincount(embedding.labels)[embedding.labels], kind="stable")
+    x, y = embedding.places[order].T
+    colours = label_picture(embedding.labels[None, order], classes)[0] / 255
+    axes.scatter(x, y, s=7, c=colours, edgecolors="none")
+    axes.set_axis_off()
+    axes.set_aspect("equal")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return _png_url(buffer.getvalue())

@@ -23,7 +23,8 @@ class Hello:
 
 @dataclass(frozen=True)
 class Train:
-    """`preset`, `seconds`, `steps` and `seed` are None where the client leaves them to the engine."""
+    """`preset`, `seconds`, `steps` and `seed` are None where the client leaves them to the engine; `resume`: go on with
+    the run that is there."""
 
     dataset: Path
     run: Path
@@ -31,6 +32,7 @@ class Train:
     seconds: float | None = None
     steps: int | None = None
     seed: int | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,12 @@ class _Fields:
             raise InvalidParams(f"`{name}` must be an absolute path on the engine's machine.")
         return path
 
+    def flag(self, name: str) -> bool:
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise InvalidParams(f"`{name}` must be true or false.")
+        return value
+
     def number(self, name: str, positive: bool = False) -> float:
         value = _finite(self.take(name))
         if value is None or (positive and value <= 0):
@@ -136,6 +144,7 @@ def _train(params: object) -> Train:
         seconds=fields.number("seconds", positive=True) if fields.has("seconds") else None,
         steps=fields.integer("steps", 1) if fields.has("steps") else None,
         seed=fields.integer("seed", 0) if fields.has("seed") else None,
+        resume=fields.has("resume") and fields.flag("resume"),
     )
     fields.end()
     return train

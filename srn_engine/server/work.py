@@ -1,7 +1,7 @@
 """What the engine does for each kind of job."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ import torch
 from srn_engine.progress import Report
 from srn_engine.server.jobs import Outcome, Work
 from srn_engine.server.params import Evaluate, JobParams, Render, Train
+
+MAX_ROWS = 100  # instances or views whose metrics are told one by one: the last 16 results must fit into one frame
 
 # Training and rendering pull in compilers and image libraries: they are imported when the first job needs them.
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def _train(params: Train, device: torch.device, report: Report) -> Outcome:
 
     names = ("preset", "seconds", "steps", "seed")
     given = {name: value for name in names if (value := getattr(params, name)) is not None}
-    return Outcome(train(params.dataset, params.run, TrainOptions(**given), device, report))
+    return Outcome(train(params.dataset, params.run, TrainOptions(**given), device, report, params.resume))
 
 
 def _render(params: Render, cache: _RunCache, report: Report) -> Outcome:
@@ -83,4 +85,9 @@ def _render(params: Render, cache: _RunCache, report: Report) -> Outcome:
 def _evaluate(params: Evaluate, device: torch.device, report: Report) -> Outcome:
     from srn_engine.train.evaluate import evaluate
 
-    return Outcome(evaluate(params.run, params.dataset, params.split, params.report, device, report))
+    result = evaluate(params.run, params.dataset, params.split, params.report, device, report)
+    return Outcome(result | {"metrics": {name: _told(rows) for name, rows in result["metrics"].items()}})
+
+
+def _told(rows: Sized) -> Sized | None:
+    return rows if len(rows) <= MAX_ROWS else None
