@@ -1,7 +1,9 @@
 """A small captured dataset made by arithmetic: a ball, one half red and one half blue, seen from around."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import OpenEXR
@@ -25,7 +27,7 @@ def look_at_middle(position: np.ndarray) -> np.ndarray:
     return pose
 
 
-def ball_view(camera: Camera) -> dict[str, np.ndarray]:
+def ball_view(camera: Camera, radius: float = RADIUS) -> dict[str, np.ndarray]:
     """The passes of one view of the ball, from the intersection of ray and sphere."""
     size = camera.intrinsics
     fine = Intrinsics(
@@ -34,12 +36,12 @@ def ball_view(camera: Camera) -> dict[str, np.ndarray]:
     directions = fine.directions().astype(np.float64) @ camera.pose[:3, :3].T
     origin = camera.pose[:3, 3]
     a, b = (directions**2).sum(1), directions @ origin
-    root = b**2 - a * (origin @ origin - RADIUS**2)
+    root = b**2 - a * (origin @ origin - radius**2)
     hit = root > 0
     z = np.where(hit, (-b - np.sqrt(np.maximum(root, 0))) / a, 0)  # directions have z = 1
     points = origin + z[:, None] * directions
     label = np.where(hit, np.where(points[:, 0] > 0, 1, 2), 0)
-    colour = np.array([c for _, c in CLASSES])[label] * (0.75 + 0.25 * points[:, 2:] / RADIUS)
+    colour = np.array([c for _, c in CLASSES])[label] * (0.75 + 0.25 * points[:, 2:] / radius)
 
     def blocks(values: np.ndarray) -> np.ndarray:
         return values.reshape(size.height, FINE, size.width, FINE, -1).swapaxes(1, 2)
@@ -50,29 +52,39 @@ def ball_view(camera: Camera) -> dict[str, np.ndarray]:
     return {
         "rgba": (np.concatenate([rgb, cover], -1) * 255).round().astype(np.uint8),
         "depth": blocks(z)[middle][..., 0].astype(np.float32),
-        "normal": (blocks(points / RADIUS * hit[:, None])[middle]).astype(np.float32),
+        "normal": (blocks(points / radius * hit[:, None])[middle]).astype(np.float32),
         "semantic": blocks(label)[middle][..., 0].astype(np.uint8),
     }
 
 
-def write_ball(root: Path, train: int = 12, test: int = 3, size: int = 32) -> Path:
-    """Writes the ball as a dataset to `root`, with `test` views for val and for test alike; returns `root`."""
+def write_ball(
+    root: Path,
+    train: int = 12,
+    test: int = 3,
+    size: int = 32,
+    balls: Mapping[str, float] = MappingProxyType({"ball": RADIUS}),
+) -> Path:
+    """Writes the ball as a dataset to `root`, with `test` views for val and for test alike; returns `root`.
+
+    balls: the radius of each instance.
+    """
     intrinsics = Intrinsics(size * 1.2, size * 1.2, size / 2, size / 2, size, size)
     counts = {"train": train, "val": test, "test": test}
-    for seed, (split, count) in enumerate(counts.items()):
-        folder = root / f"ball_{split}" / "ball"
-        for name in (*PASSES, "pose"):
-            (folder / name).mkdir(parents=True)
-        positions = np.random.default_rng(seed).normal(size=(count, 3))
-        for number, position in enumerate(positions / np.linalg.norm(positions, axis=1, keepdims=True) * 3):
-            camera = Camera(look_at_middle(position), intrinsics)
-            _write_view(folder, f"{number:06d}", camera, ball_view(camera))
+    for instance, radius in balls.items():
+        for seed, (split, count) in enumerate(counts.items()):
+            folder = root / f"ball_{split}" / instance
+            for name in (*PASSES, "pose"):
+                (folder / name).mkdir(parents=True)
+            positions = np.random.default_rng(seed).normal(size=(count, 3))
+            for number, position in enumerate(positions / np.linalg.norm(positions, axis=1, keepdims=True) * 3):
+                camera = Camera(look_at_middle(position), intrinsics)
+                _write_view(folder, f"{number:06d}", camera, ball_view(camera, radius))
     description = {
         "format": "srn-dataset", "version": 1, "name": "ball", "blender": "none", "units": "unit sphere",
         "depth": {"kind": "z", "miss": 0.0}, "camera": vars(intrinsics), "passes": list(PASSES),
         "splits": {split: {"planned": count, "captured": count} for split, count in counts.items()},
         "classes": [{"id": i, "name": name, "colour": list(colour)} for i, (name, colour) in enumerate(CLASSES)],
-        "instances": [{"id": "ball", "source": "arithmetic", "centre": [0, 0, 0], "scale": 1.0}],
+        "instances": [{"id": name, "source": "arithmetic", "centre": [0, 0, 0], "scale": 1.0} for name in balls],
         "rig": {"kind": "sphere", "seed": 0, "radius": 3.0}, "fingerprint": "ball",
     }  # fmt: skip
     (root / "dataset.json").write_text(json.dumps(description), encoding="utf-8")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,11 +28,11 @@ EVALUATE = {"run": HERE, "dataset": HERE, "split": "test"}
 
 
 class EngineProcess:
-    """`server_jobs.py` as a process; `ready` is its ready line."""
+    """An engine as a process, `server_jobs.py` unless another `program` is given; `ready` is its ready line."""
 
-    def __init__(self, *args: str, token: str = TOKEN) -> None:
+    def __init__(self, *args: str, token: str = TOKEN, program: Sequence[str] = (str(JOBS),)) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(JOBS), "--token-stdin", *args],
+            [sys.executable, *program, "--token-stdin", *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -58,8 +58,8 @@ class EngineProcess:
 
 
 @contextmanager
-def engine_process(*args: str) -> Iterator[EngineProcess]:
-    engine = EngineProcess(*args)
+def engine_process(*args: str, program: Sequence[str] = (str(JOBS),)) -> Iterator[EngineProcess]:
+    engine = EngineProcess(*args, program=program)
     try:
         yield engine
     finally:

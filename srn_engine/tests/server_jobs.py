@@ -65,8 +65,10 @@ def render(params: JobParams, report: Report) -> Outcome:
 def evaluate(params: JobParams, report: Report) -> Outcome:
     assert isinstance(params, Evaluate)
     report(Progress(0.5, f"view 1 of {params.split}"))
-    view = {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": float("nan"), "miou": None}
-    return Outcome({"metrics": {"mean": view, "views": [view]}, "render_ms_per_view": 1.0, "report": params.report})
+    mean = {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": float("nan"), "miou": None}
+    views = [{"instance": "any", "view": f"{params.split} 000000"} | mean]
+    metrics = {"mean": mean, "instances": {"any": mean}, "views": views}
+    return Outcome({"metrics": metrics, "render_ms_per_view": 1.0, "report": params.report})
 
 
 WORK = {"train": train, "render": render, "evaluate": evaluate}

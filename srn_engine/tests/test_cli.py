@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from srn_engine.cli import main
+from srn_engine.cli import COMMANDS, _parser, main
 from srn_engine.tests.scenes import write_ball
 from srn_engine.train.run import Run
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,23 @@ def test_bad_usage_is_exit_status_2():
     assert ended.value.code == 2
 
 
+def documented() -> list[str]:
+    """Every command that stands by itself on a line of the documentation."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    return [line.strip() for line in lines if line.startswith("    srn-engine ")]
+
+
+@pytest.mark.parametrize("line", documented())
+def test_documented_commands_are_understood(line: str):
+    assert _parser().parse_args(line.split()[1:]).run is not None
+
+
+def test_every_command_is_documented():
+    named = {line.split()[1] for line in documented()}
+    assert named == {module.__name__.rpartition(".")[2] for module in COMMANDS}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
 def test_ctrl_c_keeps_what_was_learned(ball: Path, tmp_path: Path):
     run = tmp_path / "run"
@@ -82,3 +101,20 @@ def test_ctrl_c_keeps_what_was_learned(ball: Path, tmp_path: Path):
     assert process.returncode == 1
     assert "stopped" in error and "Traceback" not in error
     Run.load(run, torch.device("cpu"))
+
+
+def test_a_presets_numbers_can_be_changed(ball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    wanted = ["--set", "hidden=16", "--set", "activation=siren", "--set", "start=0.1"]
+    assert main(["train", str(ball), "--out", str(run), "--preset", "paper", "--steps", "1", *wanted]) == 0
+    preset = json.loads((run / "run.json").read_text(encoding="utf-8"))["preset"]
+    assert (preset["hidden"], preset["activation"], preset["start"]) == (16, "siren", 0.1)
+    for change, words in (
+        ("hiden=3", "no 'hiden'"),
+        ("hidden=wide", "must be like 256"),
+        ("activation=tanh", "one of relu"),
+    ):
+        capsys.readouterr()
+        command = ["train", str(ball), "--out", str(tmp_path / "no"), "--preset", "paper", "--set", change]
+        assert main(command) == 1
+        assert words in capsys.readouterr().err

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srn_engine.data.dataset import Dataset, over_white
+from srn_engine.data.dataset import over_white
+from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.tests.scenes import write_ball
 
@@ -32,23 +33,38 @@ def test_the_tests_dataset_follows_the_schema(ball: Path):
 
 
 def test_passes_come_with_shape_type_and_meaning(ball: Path):
-    views = Dataset.load(ball).views("train", "ball")
+    views = open_dataset(ball).views("train", "ball")
     assert len(views) == 2
-    rgba, depth, normal, semantic = views.rgba(), views.depth(), views.normal(), views.semantic()
-    assert (rgba.shape, rgba.dtype) == ((2, 16, 16, 4), np.uint8)
-    assert (depth.shape, depth.dtype) == ((2, 16, 16), np.float32)
-    assert normal.shape == (2, 16, 16, 3)
+    rgba, depth, normal, semantic = views.rgba(1), views.depth(1), views.normal(1), views.semantic(1)
+    assert (rgba.shape, rgba.dtype) == ((16, 16, 4), np.uint8)
+    assert (depth.shape, depth.dtype) == ((16, 16), np.float32)
+    assert normal.shape == (16, 16, 3)
     assert set(np.unique(semantic)) == {0, 1, 2}
-    middle = depth[:, 8, 8]
-    np.testing.assert_allclose(middle, 2.2, atol=0.02)  # from 3 away to a ball of radius 0.8
-    np.testing.assert_allclose(normal[0, 8, 8], views.cameras[0].pose[:3, 3] / 3, atol=0.2)  # half a pixel
-    assert depth[0, 0, 0] == 0 and rgba[0, 0, 0, 3] == 0
-    np.testing.assert_array_equal(over_white(rgba)[0, 0, 0], 1.0)
+    assert depth[8, 8] == pytest.approx(2.2, abs=0.02)  # from 3 away to a ball of radius 0.8
+    np.testing.assert_allclose(normal[8, 8], views.cameras[1].pose[:3, 3] / 3, atol=0.2)  # half a pixel
+    assert depth[0, 0] == 0 and rgba[0, 0, 3] == 0
+    np.testing.assert_array_equal(over_white(rgba)[0, 0], 1.0)
+
+
+def test_instances_say_the_way_back_to_the_world(ball: Path):
+    data = open_dataset(ball)
+    instance = data.instance("ball")
+    assert (instance.source, instance.centre, instance.scale) == ("arithmetic", (0, 0, 0), 1.0)
+    with pytest.raises(UserError, match="no instance 'cube', but ball"):
+        data.instance("cube")
+
+
+def test_labels_may_stand_for_some_views_only(ball: Path):
+    (train_folder(ball) / "semantic" / "000001.png").unlink()
+    views = open_dataset(ball).views("train", "ball")
+    assert views.has("semantic") and views.has("semantic", 0) and not views.has("semantic", 1)
+    with pytest.raises(UserError, match="no pass semantic"):
+        views.semantic(1)
 
 
 def test_a_split_without_views_is_empty(ball: Path):
     shutil.rmtree(ball / "ball_val")
-    assert len(Dataset.load(ball).views("val", "ball")) == 0
+    assert len(open_dataset(ball).views("val", "ball")) == 0
 
 
 def break_json(root: Path) -> None:
@@ -74,7 +90,7 @@ def lose_camera(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda root: (root / "dataset.json").unlink(), "does not exist"),
+        (lambda root: (root / "dataset.json").unlink(), "is no dataset"),
         (break_json, "cannot be read"),
         (later_version, "update the engine"),
         (path_as_name, "letters, digits"),
@@ -84,7 +100,7 @@ def lose_camera(root: Path) -> None:
 def test_what_is_wrong_with_dataset_json(ball: Path, spoil, words: str):
     spoil(ball)
     with pytest.raises(UserError, match=words):
-        Dataset.load(ball)
+        open_dataset(ball)
 
 
 def train_folder(root: Path) -> Path:
@@ -101,9 +117,9 @@ def mirror_pose(root: Path) -> None:
         (lambda root: (train_folder(root) / "pose" / "000000.txt").unlink(), "gaps"),
         (lambda root: (train_folder(root) / "rgb" / "000001.png").unlink(), "another number of pictures"),
         (lambda root: (train_folder(root) / "rgba" / "000001.png").unlink(), "000001.png is missing"),
-        (lambda root: (train_folder(root) / "rgba" / "000001.png").write_bytes(b"no picture"), "no readable PNG"),
+        (lambda root: (train_folder(root) / "rgba" / "000001.png").write_bytes(b"no picture"), "no readable picture"),
         (lambda root: (train_folder(root) / "rgba" / "000001.png").write_bytes(
-            (train_folder(root) / "rgba" / "000001.png").read_bytes()[:200]), "no readable PNG"),
+            (train_folder(root) / "rgba" / "000001.png").read_bytes()[:200]), "no readable picture"),
         (lambda root: (train_folder(root) / "depth" / "000001.exr").write_bytes(b"no picture"), "no readable EXR"),
         (lambda root: Image.new("RGBA", (8, 8)).save(train_folder(root) / "rgba" / "000001.png"), "8 x 8 pixels"),
         (lambda root: Image.new("L", (16, 16), 7).save(train_folder(root) / "semantic" / "000001.png"), "class 7"),
@@ -114,5 +130,6 @@ def mirror_pose(root: Path) -> None:
 def test_what_is_wrong_with_a_view(ball: Path, spoil, words: str):
     spoil(ball)
     with pytest.raises(UserError, match=words):
-        views = Dataset.load(ball).views("train", "ball")
-        views.rgba(), views.depth(), views.semantic()
+        views = open_dataset(ball).views("train", "ball")
+        for n in range(len(views)):
+            views.rgba(n), views.depth(n), views.semantic(n)

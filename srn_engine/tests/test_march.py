@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from srn_engine.model.grid import FeatureGrid
-from srn_engine.model.march import _MarchOnProcessor
-from srn_engine.model.march_torch import march_torch
+from srn_engine.model.fast.grid import FeatureGrid
+from srn_engine.model.fast.march import _MarchOnProcessor
+from srn_engine.model.fast.march_torch import march_torch
 
 STEP, OPTICAL = 0.5, 0.3
 

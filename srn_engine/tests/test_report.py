@@ -1,3 +1,5 @@
+import base64
+import io
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from PIL import Image
 from srn_engine.pictures import (
     ERROR_SCALE,
     MISS_COLOUR,
+    Embedding,
     LabelClass,
     Picture,
     ViewResult,
@@ -81,6 +84,20 @@ def test_report_without_depth_and_labels(tmp_path: Path) -> None:
     views = [ViewResult("one", Picture(v.truth.colour), Picture(v.neural.colour), 30.0, 0.9) for v in results(1)]
     text = write_report(tmp_path, "Plain", views, {"psnr": 30.0, "miou": None}).read_text(encoding="utf-8")
     assert "labels" not in text and "–" in text
+
+
+def test_features_are_drawn_in_the_colours_of_their_classes(tmp_path: Path) -> None:
+    places = np.concatenate([np.random.default_rng(0).normal((x, 0), 0.1, (200, 2)) for x in (-1, 1)])
+    embedding = Embedding(places, np.repeat([1, 2], 200))
+    text = write_report(tmp_path, "Ball", results(1), {}, CLASSES, embedding=embedding).read_text(encoding="utf-8")
+    shown = re.search(r'class="features"[^>]*base64,([^"]*)"', text)
+    assert shown and "wood" in text[: shown.start()], "the key comes first"
+    with Image.open(io.BytesIO(base64.b64decode(shown[1]))) as picture:
+        pixels = np.asarray(picture.convert("RGBA"))
+    half = pixels.shape[1] // 2
+    for side, colour in ((pixels[:, :half], (230, 77, 26)), (pixels[:, half:], (51, 128, 204))):
+        drawn = side[side[..., 3] == 255][:, :3].astype(int)
+        assert len(drawn) > 500 and (np.abs(drawn - colour).max(axis=1) <= 1).all()
 
 
 def test_report_needs_a_view(tmp_path: Path) -> None:

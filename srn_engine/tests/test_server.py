@@ -127,7 +127,10 @@ def test_what_the_protocol_cannot_carry_fails_its_job_only(client, instance):
 
 def test_an_evaluation_gives_metrics_with_null_for_what_is_not_there(client):
     done = client.until(client.job("evaluate", **EVALUATE, report=HERE), "done")
-    assert done["result"]["metrics"]["mean"] == {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": None, "miou": None}
+    metrics = done["result"]["metrics"]
+    assert metrics["mean"] == {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": None, "miou": None}
+    assert metrics["instances"] == {"any": metrics["mean"]}
+    assert metrics["views"] == [{"instance": "any", "view": "test 000000"} | metrics["mean"]]
 
 
 def test_cancel_while_running_keeps_what_was_learned(client):
@@ -233,6 +236,7 @@ def test_what_is_no_request_gets_an_error_and_the_connection_goes_on(client, fra
         ("train", {"steps": 1.5}),
         ("train", {"steps": True}),
         ("train", {"seed": -1}),
+        ("train", {"resume": 1}),
         ("train", {"unknown": 1}),
         ("render", {"instance": "x" * 4097}),
         ("render", {"passes": []}),

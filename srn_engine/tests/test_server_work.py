@@ -1,6 +1,7 @@
 """The engine's real work as jobs: a run made here, rendered through the queue."""
 
 import io
+import json
 import threading
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from srn_engine.data.dataset import LabelClass
-from srn_engine.model.grid import FeatureGrid
-from srn_engine.model.scene import NeuralScene
-from srn_engine.server.jobs import JobQueue
+from srn_engine.data.dataset import Instance, LabelClass
+from srn_engine.model.fast.grid import FeatureGrid
+from srn_engine.model.fast.scene import FastScene
+from srn_engine.server import work
+from srn_engine.server.jobs import ENDED_KEPT, JobQueue
 from srn_engine.server.params import Evaluate, Render, Train
+from srn_engine.server.protocol import MAX_TEXT
 from srn_engine.server.work import engine_work, presets
+from srn_engine.train.evaluate import NAMES
 from srn_engine.train.options import TrainOptions
 from srn_engine.train.run import Run, RunInfo
 
@@ -64,9 +68,10 @@ def untrained_run(folder: Path, density: float) -> Run:
     grid = FeatureGrid(cells, 16)
     torch.nn.init.constant_(grid.density, density)
     options = TrainOptions()
-    scene = NeuralScene(options.resolve(), grid, 2)
+    preset = options.resolve(1)
+    scene = FastScene(preset, grid, 2)
     classes = (LabelClass("background", (0, 0, 0)), LabelClass("body", (1, 0, 0)))
-    run = Run.create(folder, RunInfo(folder, options, ("vase",), classes), scene)
+    run = Run.create(folder, RunInfo(folder, options, preset, (Instance("vase", "a vase"),), classes), scene)
     run.save(scene)
     return run
 
@@ -114,4 +119,12 @@ def test_what_cannot_be_done_is_a_sentence(client, tmp_path):
 
 
 def test_the_presets_are_the_engines():
-    assert "fast" in presets()
+    assert presets() == ["fast", "paper"]
+
+
+def test_metrics_of_very_many_views_leave_room_in_the_frame():
+    assert work._told([{}] * work.MAX_ROWS) == [{}] * work.MAX_ROWS
+    assert work._told([{}] * (work.MAX_ROWS + 1)) is None
+    row = {"instance": "i" * 64, "view": "i" * 64 + " train 000000", **dict.fromkeys(NAMES, -0.12345678901234567)}
+    several = {"metrics": {"views": [row] * work.MAX_ROWS, "instances": {str(n): row for n in range(work.MAX_ROWS)}}}
+    assert ENDED_KEPT * len(json.dumps(several)) < MAX_TEXT

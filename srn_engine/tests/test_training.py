@@ -1,17 +1,19 @@
 """Training, from a dataset to a run and to novel views: the numbers it reaches, and what can go wrong."""
 
+import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from srn_engine.data.dataset import Dataset
+from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
-from srn_engine.model import march
-from srn_engine.model.presets import Preset
+from srn_engine.model.fast import march
+from srn_engine.model.presets import Choice, FastPreset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.tests.scenes import ball_view, write_ball
 from srn_engine.train import options
@@ -20,15 +22,16 @@ from srn_engine.train.options import TrainOptions
 from srn_engine.train.run import PASSES, Run
 from srn_engine.train.trainer import train
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
-TINY = Preset(stages=((0.0, 24), (0.3, 48)), prune_every=20, rays=1024)
+TINY = FastPreset(stages=((0.0, 24), (0.3, 48)), prune_every=20, rays=1024)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_preset():
     """The preset `fast`, but of a size that trains in a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "PRESETS", {"fast": TINY})
+        patch.setattr(options, "PRESETS", {"fast": Choice(TINY, TINY)})
         yield
 
 
@@ -57,7 +60,7 @@ def test_novel_views_are_close_to_the_truth(ball: Path, trained: Path, tmp_path:
 
 
 def test_every_pass_of_a_render_means_what_the_protocol_says(ball: Path, trained: Path):
-    camera = Dataset.load(ball).views("test", "ball").cameras[0]
+    camera = open_dataset(ball).views("test", "ball").cameras[0]
     truth = ball_view(camera)
     seen = Run.load(trained, CPU).render("ball", camera, PASSES)
     assert {name: (array.shape, array.dtype.name) for name, array in seen.items()} == {
@@ -78,6 +81,14 @@ def test_every_pass_of_a_render_means_what_the_protocol_says(ball: Path, trained
     assert seen["depth"][corner].max() == 0 and seen["semantic"][corner].max() == 0
 
 
+def test_run_json_follows_its_schema(trained: Path):
+    schema = json.loads((ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"))
+    described = json.loads((trained / "run.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(described)
+    assert described["instances"] == [{"id": "ball", "source": "arithmetic", "centre": [0.0, 0.0, 0.0], "scale": 1.0}]
+    assert [one["name"] for one in described["classes"]] == ["background", "red half", "blue half"]
+
+
 def test_equal_seeds_train_equal_scenes(ball: Path, tmp_path: Path):
     states = []
     for name in ("a", "b"):
@@ -85,6 +96,25 @@ def test_equal_seeds_train_equal_scenes(ball: Path, tmp_path: Path):
         states.append(Run.load(tmp_path / name, CPU).scene.state_dict())
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
+
+
+def test_a_resumed_training_ends_as_one_that_never_stopped(ball: Path, tmp_path: Path):
+    """Through a refinement and a pruning after the interruption, and with the interrupted run read from its files."""
+
+    def stop_at_30(progress: Progress) -> None:
+        if progress.metrics.get("step", 0) >= 30:
+            raise Cancelled
+
+    options_ = TrainOptions(steps=90)
+    train(ball, tmp_path / "whole", options_, CPU, silent)
+    with pytest.raises(Cancelled):
+        train(ball, tmp_path / "cut", options_, CPU, stop_at_30)
+    assert Run.load(tmp_path / "cut", CPU).trained.steps < 90
+    assert train(ball, tmp_path / "cut", TrainOptions(), CPU, silent, resume=True)["steps"] == 90
+    whole, cut = (Run.load(tmp_path / name, CPU).scene.state_dict() for name in ("whole", "cut"))
+    for name, value in whole.items():
+        assert torch.equal(value, cut[name]), name
+    assert [path.name for path in (tmp_path / "cut").glob("training-*")] == ["training-90.safetensors"]
 
 
 def test_the_way_of_other_devices_trains_as_well(ball: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -150,7 +180,7 @@ def foreign_poses(root: Path) -> None:
     [
         (lambda root: keep_views(root, "train", 1), "1 train views"),
         (empty_pictures, "is empty"),
-        (lambda root: (root / "ball_val/ball/rgba/000000.png").write_bytes(b""), "no readable PNG"),
+        (lambda root: (root / "ball_val/ball/rgba/000000.png").write_bytes(b""), "no readable picture"),
         (foreign_poses, "silhouette"),
     ],
 )
@@ -219,7 +249,7 @@ def test_a_loaded_run_does_not_hold_its_file(trained: Path):
 def lead_nowhere(run: Path) -> None:
     state = load_file(run / "checkpoint.safetensors")
     state["phi.links"][state["phi.links"] >= 0] += 10**6
-    save_file(state, run / "checkpoint.safetensors")
+    save_file(state, run / "checkpoint.safetensors", {"steps": "400", "seconds": "1.0"})
 
 
 def truncate(run: Path) -> None:
@@ -231,6 +261,11 @@ def pickle_instead(run: Path) -> None:
     torch.save({"phi.cells": torch.zeros(2)}, run / "checkpoint.safetensors")
 
 
+def of_version_1(run: Path) -> None:
+    text = (run / "run.json").read_text(encoding="utf-8")
+    (run / "run.json").write_text(text.replace('"version": 2', '"version": 1'), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -239,6 +274,7 @@ def pickle_instead(run: Path) -> None:
         (lead_nowhere, "lead nowhere"),
         (lambda run: (run / "checkpoint.safetensors").unlink(), "no checkpoint"),
         (lambda run: (run / "run.json").write_text("[]"), "cannot be read"),
+        (of_version_1, "of version 1 and this engine reads 2; train it again"),
         (lambda run: (run / "run.json").unlink(), "holds no run"),
     ],
 )

@@ -1,0 +1,175 @@
+"""Many instances under latent codes: trained, resumed, fitted, mixed; for both presets."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srn_engine.errors import UserError
+from srn_engine.model.fast.codes import Layout
+from srn_engine.model.interfaces import Rays
+from srn_engine.model.paper.preset import PaperPreset
+from srn_engine.model.presets import Choice, FastManyPreset, FastPreset
+from srn_engine.progress import Cancelled, Progress, silent
+from srn_engine.tests.scenes import write_ball
+from srn_engine.train import options
+from srn_engine.train.evaluate import evaluate
+from srn_engine.train.fit import FitOptions, fit
+from srn_engine.train.options import TrainOptions
+from srn_engine.train.run import Run
+from srn_engine.train.trainer import train
+
+CPU = torch.device("cpu")
+TINY = FastManyPreset(side=16, encoder_widths=(16, 24), rays=1024, guess_rays=512, guess_after=0.5)
+PAPER = PaperPreset(
+    conditioning="hypernetwork", code=16, hidden=32, instances=3, rays=256, network_rate=2e-3, code_rate=1e-2
+)
+RADII = {"small": 0.5, "medium": 0.65, "large": 0.8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_presets():
+    """The presets, but of sizes that train in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "PRESETS", {"fast": Choice(FastPreset(), TINY), "paper": Choice(PAPER, PAPER)})
+        yield
+
+
+@pytest.fixture(scope="module")
+def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball(tmp_path_factory.mktemp("data") / "balls", train=12, test=2, balls=RADII)
+
+
+@pytest.fixture(scope="module")
+def new_ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball(tmp_path_factory.mktemp("data") / "new", train=4, test=2, balls={"new": 0.72})
+
+
+@pytest.fixture(scope="module")
+def trained(balls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "balls"
+    train(balls, run, TrainOptions(steps=600), CPU, silent)
+    return run
+
+
+def test_unseen_views_of_every_instance(balls: Path, trained: Path):
+    metrics = evaluate(trained, balls, "test", None, CPU, silent)["metrics"]
+    assert set(metrics["instances"]) == set(RADII)
+    assert all(one["psnr"] > 22 for one in metrics["instances"].values()), metrics["instances"]
+    assert metrics["mean"]["miou"] > 0.8
+
+
+def test_a_new_instance_from_one_view(new_ball: Path, trained: Path, tmp_path: Path):
+    """The encoder's guess beats a white picture, and the fit beats the guess on the view that it was given."""
+    psnr = {}
+    for name, steps in (("guessed", 0), ("fitted", 30)):
+        result = fit(trained, new_ball, tmp_path / name, FitOptions(views=[1], steps=steps), CPU, silent)
+        assert result["instances"] == 1 and result["seconds_each"] > 0
+        views = evaluate(tmp_path / name, new_ball, "train", None, CPU, silent)["metrics"]["views"]
+        psnr[name] = [view["psnr"] for view in views]
+    assert psnr["fitted"][1] > psnr["guessed"][1]
+    white = [10.9, 10.9]
+    assert min(psnr["fitted"]) > min(white), psnr
+
+
+def test_a_code_from_label_maps_alone(new_ball: Path, trained: Path, tmp_path: Path):
+    """Whatever colours the pictures have: they are painted over, and the code comes out the same."""
+    painted = Path(shutil.copytree(new_ball, tmp_path / "painted"))
+    for path in (painted / "ball_train").rglob("rgba/*.png"):
+        alpha = np.asarray(Image.open(path))[..., 3]
+        Image.fromarray(np.dstack([np.full((*alpha.shape, 3), 7, np.uint8), alpha])).save(path)
+    codes = []
+    for number, data in enumerate((new_ball, painted)):
+        fit(trained, data, tmp_path / f"fit{number}", FitOptions(views=3, steps=20, labels=True), CPU, silent)
+        codes.append(Run.load(tmp_path / f"fit{number}", CPU).scene.code(0))
+    assert torch.equal(*codes)
+    assert evaluate(tmp_path / "fit0", new_ball, "train", None, CPU, silent)["metrics"]["mean"]["miou"] > 0.5
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_a_resumed_training_ends_as_one_that_never_stopped(balls: Path, tmp_path: Path, preset: str):
+    def stop_at_8(progress: Progress) -> None:
+        if progress.metrics.get("step", 0) >= 8:
+            raise Cancelled
+
+    wanted = TrainOptions(preset, steps=24)
+    train(balls, tmp_path / "whole", wanted, CPU, silent)
+    with pytest.raises(Cancelled):
+        train(balls, tmp_path / "cut", wanted, CPU, stop_at_8)
+    assert Run.load(tmp_path / "cut", CPU).trained.steps < 24
+    train(balls, tmp_path / "cut", TrainOptions(), CPU, silent, resume=True)
+    whole, cut = (Run.load(tmp_path / name, CPU).scene.state_dict() for name in ("whole", "cut"))
+    for name, value in whole.items():
+        assert torch.equal(value, cut[name]), name
+
+
+def test_the_paper_preset_fits_a_new_code_with_its_networks_frozen(balls: Path, new_ball: Path, tmp_path: Path):
+    train(balls, tmp_path / "run", TrainOptions("paper", steps=200), CPU, silent)
+    before = Run.load(tmp_path / "run", CPU).scene
+    fit(tmp_path / "run", new_ball, tmp_path / "mean", FitOptions(views=2, steps=0), CPU, silent)
+    fit(tmp_path / "run", new_ball, tmp_path / "fitted", FitOptions(views=2, steps=60), CPU, silent)
+    after = Run.load(tmp_path / "fitted", CPU).scene
+    for name, value in before.conditioning.state_dict().items():
+        assert torch.equal(value, after.conditioning.state_dict()[name]), name
+    mean, fitted = (
+        evaluate(tmp_path / name, new_ball, "train", None, CPU, silent)["metrics"]["mean"]["psnr"]
+        for name in ("mean", "fitted")
+    )
+    assert fitted > mean
+
+
+def test_codes_can_be_mixed(trained: Path):
+    """Half of the way between two balls there is one of a size in between, empty where neither has a code."""
+    run = Run.load(trained, CPU)
+    small, large = run.scene.code(0), run.scene.code(2)
+    rays = straight_through(33)
+    with torch.no_grad():
+        widths = [
+            float(run.scene.condition(code[None])[0].render(rays).opacity.sum())
+            for code in (small, torch.lerp(small, large, 0.5), large)
+        ]
+        own = float(run.scene.scene(0).render(rays).opacity.sum())
+    assert widths[0] == pytest.approx(own, rel=0.15)
+    assert widths[0] < widths[1] * 1.05 and widths[1] < widths[2] * 1.05, widths
+
+
+def straight_through(count: int) -> Rays:
+    """Rays along y through a line across the middle."""
+    origins = torch.zeros(count, 3)
+    origins[:, 0], origins[:, 1] = torch.linspace(-1, 1, count), -3
+    directions = torch.tensor([0.0, 1.0, 0.0]).expand(count, 3)
+    return Rays(origins, directions, torch.ones(count))
+
+
+def test_a_run_of_one_instance_has_no_codes_to_fit(new_ball: Path, tmp_path: Path):
+    train(new_ball, tmp_path / "one", TrainOptions(steps=2), CPU, silent)
+    with pytest.raises(UserError, match="one instance"):
+        fit(tmp_path / "one", new_ball, tmp_path / "out", FitOptions(), CPU, silent)
+
+
+@pytest.mark.parametrize("views", [9, [0, 0], [4], []])
+def test_views_to_fit_to_must_be_there(new_ball: Path, trained: Path, tmp_path: Path, views):
+    with pytest.raises(UserError, match="4 views"):
+        fit(trained, new_ball, tmp_path / "out", FitOptions(views=views), CPU, silent)
+
+
+def test_a_layout_has_a_row_for_every_corner_of_its_cells():
+    cells = torch.zeros(8, 8, 8, dtype=torch.bool)
+    cells[2, 3, 4] = cells[5, 5, 0] = True
+    layout = Layout.of(cells)
+    assert len(layout.places) == len(layout.places.unique())
+    rows = layout.links[layout.links >= 0]
+    assert rows.sort().values.tolist() == list(range(8 * len(layout.places)))
+    for cell in cells.nonzero():
+        i, j, k = cell.tolist()
+        assert (layout.links[i : i + 2, j : j + 2, k : k + 2] >= 0).all()
+    here, there = layout.neighbours
+    place = {int(row): tuple(at.tolist()) for at in (layout.links >= 0).nonzero() for row in [layout.links[tuple(at)]]}
+    apart = [
+        sum(abs(a - b) for a, b in zip(place[int(x)], place[int(y)], strict=True))
+        for x, y in zip(here, there, strict=True)
+    ]
+    assert set(apart) == {1}
