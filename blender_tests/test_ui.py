@@ -236,6 +236,8 @@ def test_the_whole_loop(settings, interpreter: Path) -> None:
     assert bpy.ops.srn.train() == {"FINISHED"}, "starts the engine by itself"
     assert "PSNR" in tasks.Task.latest["train"].message
     assert engine().state == "ready"
+    offered = settings.bl_rna.properties["preset"].enum_items.keys()
+    assert offered == engine().info["presets"], "no preset that the engine lacks, and none that it has is left out"
     assert bpy.ops.srn.render_view() == {"FINISHED"}
     colour = bpy.data.images[images.COLOUR]
     assert tuple(colour.size) == (64, 48)
@@ -260,6 +262,8 @@ def again_with_another_camera(scene) -> None:
     scene.collection.objects.link(other)
     other.location = (0.0, 0.0, 12.0)
     bpy.context.view_layer.update()
+    dataset = Path(settings_of(scene).dataset_path)
+    dataset.rename(dataset.with_name("elsewhere"))  # a run needs nothing but its own folder
     bpy.ops.srn.render_view(camera="Other")
     assert not view.is_of(view.seen_by(scene, scene.camera))
     depth = images.pixels_of(bpy.data.images[images.DEPTH])[24, 32, 0]

@@ -20,6 +20,7 @@ from . import images
 
 # What the last neural view shows, kept on its colour image so that it is saved with it.
 VIEW_KEY = "srn_view"
+FORMAT, VERSION = "srn-run", 2  # docs/run.md
 MAX_SIZE = 8192  # pixels a side, docs/protocol.md
 # How far the corners of a part's bounding box may lie from the instance's centre, in the radius of the sphere that
 # holds all its points: a box around a ball in the middle reaches the square root of 3.
@@ -42,27 +43,32 @@ class Trained:
 
 
 def read_run(run: Path, source: str) -> Trained:
-    """What the run in the folder `run` was trained on.
+    """What the run in the folder `run` was trained on, as its run.json says (docs/run.md).
 
     source: name of the object or collection that is meant, where there are several; the first counts where none has it.
-    Raises UserError where the run or its dataset cannot be read.
+    Raises UserError where the run cannot be read.
     """
-    described = _read_json(run / "run.json", "Train first, or choose the folder of a run")
-    root = Path(str(described.get("dataset", "")))
-    dataset = _read_json(root / "dataset.json", "Put the dataset back where the run was trained on it")
+    path = run / "run.json"
+    described = _read_json(path)
+    version = described.get("version")
+    if described.get("format") != FORMAT or not isinstance(version, int):
+        raise UserError(f"Train again, or choose the folder of a run: {path} describes none.")
+    if version != VERSION:
+        remedy = "Train again" if version < VERSION else "Update the extension"
+        raise UserError(f"{remedy}: {path} is of version {version}, and this extension reads version {VERSION}.")
     try:
-        instances = dataset["instances"]
+        instances, classes = described["instances"], described["classes"]
         instance = next((one for one in instances if one["source"] == source), instances[0])
         return Trained(
             run=run,
             instance=str(instance["id"]),
             centre=np.array(instance["centre"], np.float64).reshape(3),
             scale=float(instance["scale"]),
-            palette=np.array([entry["colour"] for entry in dataset["classes"]], np.float64).reshape(-1, 3),
-            has_labels="semantic" in dataset["passes"],
+            palette=np.array([entry["colour"] for entry in classes], np.float64).reshape(-1, 3),
+            has_labels=len(classes) > 1,
         )
     except (KeyError, IndexError, TypeError, ValueError):
-        raise UserError(f"Capture and train again: {root / 'dataset.json'} is not a dataset of this version.") from None
+        raise UserError(f"Train again: {path} is not a run of this version.") from None
 
 
 def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:
@@ -121,7 +127,8 @@ def _shown() -> dict[str, Any]:
     return json.loads(image[VIEW_KEY]) if image is not None and VIEW_KEY in image else {}
 
 
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
+    remedy = "Train first, or choose the folder of a run"
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -26,7 +26,10 @@ LABELS = (
     ("object", "Objects", "One class for each object"),
     ("none", "None", "No labels"),
 )
-PRESETS = (("fast", "Fast", "Good views after a minute, also without a GPU"),)
+PRESETS = (
+    ("fast", "Fast", "Good views after a minute, also without a GPU"),
+    ("paper", "Paper", "The networks of Sitzmann et al. 2019; slower, and the views are softer"),
+)
 MODES = tuple((identifier, name, tip) for identifier, name, tip, _ in compositor.MODES)
 
 
