@@ -1,5 +1,7 @@
 """What to do where memory runs out."""
 
+import errno
+
 import torch
 
 from srn_engine.data.dataset import Dataset
@@ -12,6 +14,8 @@ def is_shortage(error: BaseException) -> bool:
     """Whether an error says that there is too little memory, on whichever device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 

@@ -1,6 +1,8 @@
 """Before a training begins: its reading can be watched and stopped, and too little memory is a sentence."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,14 +23,14 @@ from srn_engine.train.trainer import WATCHED_VIEWS, _Validation, train
 CPU = torch.device("cpu")
 LARGE = 4096  # pixels a side: a picture of 64 MiB
 
-# Trains with little more memory than the interpreter has by then.
+# Trains with little more memory than the interpreter has by then: enough to read what the dataset says of itself.
 CRAMPED = """
 import resource, sys
 from pathlib import Path
 from srn_engine.cli import main
 import srn_engine.train.trainer
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (100 << 20), resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (300 << 20), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -83,7 +85,10 @@ def test_too_little_memory_is_a_sentence_that_says_what_to_do(ball: Path, tmp_pa
     data["camera"] = {name: value * LARGE // 16 for name, value in data["camera"].items()}
     (root / "dataset.json").write_text(json.dumps(data), encoding="utf-8")
     command = ["train", str(root), "--out", str(tmp_path / "run"), "--steps", "2", "--device", "cpu"]
-    ended = subprocess.run([sys.executable, "-c", CRAMPED, *command], capture_output=True, text=True, check=False)
+    alone = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # each thread takes address space
+    ended = subprocess.run(
+        [sys.executable, "-c", CRAMPED, *command], capture_output=True, text=True, check=False, env=alone
+    )
     assert ended.returncode == 1, ended.stderr
     assert "too little memory to train on cpu: the 3 views" in ended.stderr
     assert f"{LARGE} x {LARGE} pixels, take about 0.65 GB" in ended.stderr
@@ -95,6 +100,8 @@ def test_what_counts_as_too_little_memory():
         torch.empty(1 << 60)
     assert is_shortage(refused.value)
     assert is_shortage(MemoryError())
+    assert is_shortage(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_shortage(OSError(errno.ENOSPC, "No space left on device"))
     assert is_shortage(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"))
     assert not is_shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_shortage(UserError("There is too little memory."))
