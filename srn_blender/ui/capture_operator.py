@@ -12,8 +12,9 @@ from ..capture.instance import instance_id
 from ..capture.session import CaptureProgress, capture
 from ..capture.settings import CaptureSettings
 from . import tasks
+from .capture_properties import CAPTURE
 from .long_work import LongWork
-from .properties import CAPTURE, folder_of, settings_of
+from .properties import folder_of, settings_of
 
 
 class SRN_OT_capture_views(LongWork, bpy.types.Operator):

@@ -13,6 +13,23 @@ LETTER = 6.6  # pixels of an average letter, at a scale of 1
 ICONS = {DONE: "CHECKMARK", CANCELLED: "CANCEL", FAILED: "ERROR"}
 
 
+class SidebarPanel(bpy.types.Panel):
+    """What is common to the panels of the tab SRN in the 3D view's sidebar."""
+
+    layout: Any
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "SRN"
+
+    def columns(self) -> Any:
+        """A layout of properties, their names on the left."""
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        return column
+
+
 def describe(task: Task) -> str:
     """How far a running task is, on one line."""
     left = f", {clock(task.eta)} left" if task.eta is not None else ""

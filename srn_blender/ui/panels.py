@@ -1,4 +1,4 @@
-"""The tab SRN in the 3D view's sidebar: engine, capture, train, render, compare."""
+"""The tab SRN in the 3D view's sidebar: its panels in their order, and those of training, rendering and comparing."""
 
 from __future__ import annotations
 
@@ -6,83 +6,16 @@ from typing import Any
 
 import bpy
 
-from ..engine.engine import FAILED, READY, STARTING, engine
+from ..engine.engine import engine
 from ..results import compositor, images
 from . import tasks
-from .capture_operator import what_to_capture
-from .panel_parts import redraw, sentence, task_status
-from .preferences import interpreter_of, preferences_of
+from .capture_panel import SRN_PT_capture
+from .engine_panel import SRN_PT_engine
+from .panel_parts import SidebarPanel, redraw, sentence, task_status
 from .properties import settings_of
 
 
-class _Panel(bpy.types.Panel):
-    layout: Any
-
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "SRN"
-
-    def columns(self) -> Any:
-        """A layout of properties, their names on the left."""
-        column = self.layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        return column
-
-
-class SRN_PT_engine(_Panel):
-    bl_idname = "SRN_PT_engine"
-    bl_label = "Engine"
-
-    def draw(self, context: Any) -> None:
-        layout = self.layout
-        state = engine().state
-        preferences = preferences_of(context)
-        if state == READY:
-            sentence(layout, engine().message, "CHECKMARK")
-            layout.operator("srn.engine_stop", icon="PAUSE")
-            return
-        if preferences is not None:
-            layout.label(text="Engine's Python:")
-            layout.prop(preferences, "interpreter", text="")
-        if state == STARTING:
-            task_status(layout, "engine", engine().message)
-            return
-        if state == FAILED:
-            sentence(layout, engine().message, "ERROR")
-        elif not interpreter_of(context):
-            sentence(layout, "Choose the Python that the engine is installed in.", "INFO")
-        layout.operator("srn.engine_start", icon="PLAY")
-
-
-class SRN_PT_capture(_Panel):
-    bl_idname = "SRN_PT_capture"
-    bl_label = "Capture"
-
-    def draw(self, context: Any) -> None:
-        settings = settings_of(context.scene)
-        column = self.columns()
-        column.prop(settings, "collection")
-        column.prop(settings, "dataset_path")
-        column.separator()
-        column.prop(settings, "rig")
-        views = column.column(align=True)
-        views.prop(settings, "train_views")
-        views.prop(settings, "val_views")
-        views.prop(settings, "test_views")
-        picture = column.column(align=True)
-        picture.prop(settings, "size")
-        picture.prop(settings, "samples")
-        column.prop(settings, "labels")
-        column.prop(settings, "seed")
-        objects, source = what_to_capture(context)
-        what = f"Captures '{source}'." if objects else "Select the object to capture, or choose a collection."
-        if not tasks.running("capture"):
-            self.layout.operator("srn.capture_views", icon="OUTLINER_OB_CAMERA")
-        task_status(self.layout, "capture", what)
-
-
-class SRN_PT_train(_Panel):
+class SRN_PT_train(SidebarPanel):
     bl_idname = "SRN_PT_train"
     bl_label = "Train"
 
@@ -97,7 +30,7 @@ class SRN_PT_train(_Panel):
         task_status(self.layout, "train", "Trains on the captured views.")
 
 
-class SRN_PT_render(_Panel):
+class SRN_PT_render(SidebarPanel):
     bl_idname = "SRN_PT_render"
     bl_label = "Render"
 
@@ -112,7 +45,7 @@ class SRN_PT_render(_Panel):
             self.layout.template_icon(icon_value=preview.icon_id, scale=9.0)
 
 
-class SRN_PT_compare(_Panel):
+class SRN_PT_compare(SidebarPanel):
     bl_idname = "SRN_PT_compare"
     bl_label = "Compare"
 

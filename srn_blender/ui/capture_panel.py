@@ -1,0 +1,37 @@
+"""The panel Capture: of what, from where, how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import tasks
+from .capture_operator import what_to_capture
+from .panel_parts import SidebarPanel, task_status
+from .properties import settings_of
+
+
+class SRN_PT_capture(SidebarPanel):
+    bl_idname = "SRN_PT_capture"
+    bl_label = "Capture"
+
+    def draw(self, context: Any) -> None:
+        settings = settings_of(context.scene)
+        column = self.columns()
+        column.prop(settings, "collection")
+        column.prop(settings, "dataset_path")
+        column.separator()
+        column.prop(settings, "rig")
+        views = column.column(align=True)
+        views.prop(settings, "train_views")
+        views.prop(settings, "val_views")
+        views.prop(settings, "test_views")
+        picture = column.column(align=True)
+        picture.prop(settings, "size")
+        picture.prop(settings, "samples")
+        column.prop(settings, "labels")
+        column.prop(settings, "seed")
+        objects, source = what_to_capture(context)
+        what = f"Captures '{source}'." if objects else "Select the object to capture, or choose a collection."
+        if not tasks.running("capture"):
+            self.layout.operator("srn.capture_views", icon="OUTLINER_OB_CAMERA")
+        task_status(self.layout, "capture", what)
