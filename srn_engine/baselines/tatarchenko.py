@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from srn_engine.baselines.gallery import Gallery, Pictures
 from srn_engine.errors import UserError
+from srn_engine.model.precision import bfloat16_is_fast
 from srn_engine.progress import Progress, Report, silent
 
 WIDTHS = (32, 32, 64, 128, 256)  # channels after each halving of a picture of 128 px; smaller ones begin further on
@@ -133,7 +134,7 @@ def train(
     while (fraction := max((time.perf_counter() - start) / seconds, done / steps)) < 1.0:
         optimiser.param_groups[0]["lr"] = RATE * (1 - fraction)
         picture, viewpoint, target = pairs.draw(BATCH)
-        with torch.autocast(device.type, torch.bfloat16):  # 1.6 times the steps on a processor
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
             predicted = network(picture, viewpoint)
         loss = F.mse_loss(predicted.float(), target)
         optimiser.zero_grad(set_to_none=True)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from srn_engine.model.fast.codes import BRICK, PER_BRICK, centres
 from srn_engine.model.fast.generator import COLOURS, BrickGenerator
 from srn_engine.model.interfaces import PosedPictures
+from srn_engine.model.precision import bfloat16_is_fast
 
-Conv = nn.Conv2d | nn.Conv3d
 _SEEN_AT_ALL = 0.02  # less alpha says nothing about a colour
 _PIXEL_WIDTHS = (32, 48, 64, 96)  # channels of the network in the pictures' plane, from fine to coarse
 _PIXEL_FEATURES = 24
@@ -34,9 +34,9 @@ class ViewEncoder(nn.Module):
         super().__init__()
         self.side = side
         self.register_buffer("where", centres(side, torch.device("cpu")), persistent=False)
-        self.pixels = _UNet(nn.Conv2d, 4 + 6, _PIXEL_WIDTHS, _PIXEL_FEATURES)
+        self.pixels = _UNet(2, 4 + 6, _PIXEL_WIDTHS, _PIXEL_FEATURES)
         inputs = 2 * (_SEEN + _PIXEL_FEATURES) + 3
-        self.places = _UNet(nn.Conv3d, PER_BRICK * inputs, widths, PER_BRICK * channels, first_kernel=1)
+        self.places = _UNet(3, PER_BRICK * inputs, widths, PER_BRICK * channels, first_kernel=1)
         with torch.no_grad():  # a guess begins as a fog in the pictures' colours, of which everything can be learned
             self.places.last.weight.mul_(0.1)
 
@@ -79,29 +79,31 @@ class ViewEncoder(nn.Module):
 
 
 class _UNet(nn.Module):
-    """Convolutions (`conv` is Conv2d or Conv3d) down to a coarse grid and up again, in half precision where there is.
+    """Convolutions in 2 or 3 dimensions down to a coarse grid and up again, in half precision where that pays.
 
     widths: channels from fine to coarse; each step halves the grid, whose side may be odd.
     """
 
     def __init__(
-        self, conv: type[Conv], inputs: int, widths: Sequence[int], outputs: int, first_kernel: int = 3
+        self, dimensions: int, inputs: int, widths: Sequence[int], outputs: int, first_kernel: int = 3
     ) -> None:
         super().__init__()
-        self.mode = "trilinear" if conv is nn.Conv3d else "bilinear"
+        self.mode = "trilinear" if dimensions == 3 else "bilinear"
         steps = list(pairwise(widths))
-        self.first = nn.Sequential(_block(conv, inputs, widths[0], kernel=first_kernel), _Residual(conv, widths[0]))
+        first = _block(dimensions, inputs, widths[0], kernel=first_kernel)
+        self.first = nn.Sequential(first, _Residual(dimensions, widths[0]))
         self.down = nn.ModuleList(
-            nn.Sequential(_block(conv, fine, coarse, stride=2), _Residual(conv, coarse)) for fine, coarse in steps
+            nn.Sequential(_block(dimensions, fine, coarse, stride=2), _Residual(dimensions, coarse))
+            for fine, coarse in steps
         )
-        self.deep = _Residual(conv, widths[-1])
-        self.narrow = nn.ModuleList(conv(coarse, fine, 1) for fine, coarse in steps)
-        self.up = nn.ModuleList(_Residual(conv, fine) for fine, _ in steps)
-        self.last = conv(widths[0], outputs, 1)
+        self.deep = _Residual(dimensions, widths[-1])
+        self.narrow = nn.ModuleList(_conv(dimensions, coarse, fine, kernel=1) for fine, coarse in steps)
+        self.up = nn.ModuleList(_Residual(dimensions, fine) for fine, _ in steps)
+        self.last = _conv(dimensions, widths[0], outputs, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ...) to (B, outputs, ...), float32."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type != "mps"):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16_is_fast(x.device)):
             levels = [self.first(x)]
             for down in self.down:
                 levels.append(down(levels[-1]))
@@ -116,17 +118,35 @@ class _UNet(nn.Module):
 class _Residual(nn.Module):
     """Adds to its input what two convolutions make of it."""
 
-    def __init__(self, conv: type[Conv], width: int) -> None:
+    def __init__(self, dimensions: int, width: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(_block(conv, width, width), conv(width, width, 3, padding=1))
+        self.net = nn.Sequential(_block(dimensions, width, width), _conv(dimensions, width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         added: Tensor = self.net(x)
         return x + added
 
 
-def _block(conv: type[Conv], inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(conv(inputs, outputs, kernel, stride, kernel // 2), nn.GroupNorm(4, outputs), nn.ReLU())
+class _Sliced(nn.Conv3d):
+    """A convolution with 3³ places as one in two dimensions: each slice is a picture that has the slices beside it as
+    channels. The numbers are the same; on a processor it takes a third of the time that Conv3d takes for one volume."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        slices = F.pad(input[0].transpose(0, 1), (0, 0, 0, 0, 0, 0, 1, 1))
+        step, end = self.stride[0], len(slices) - 2
+        beside = torch.cat([slices[first : first + end : step] for first in range(3)], dim=1)
+        weight = self.weight.transpose(1, 2).flatten(1, 2)
+        return F.conv2d(beside, weight, self.bias, self.stride[1:], padding=1).transpose(0, 1)[None]
+
+
+def _conv(dimensions: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d | nn.Conv3d:
+    if dimensions == 2:
+        return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+    return (nn.Conv3d if kernel == 1 else _Sliced)(inputs, outputs, kernel, stride, kernel // 2)
+
+
+def _block(dimensions: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(_conv(dimensions, inputs, outputs, kernel, stride), nn.GroupNorm(4, outputs), nn.ReLU())
 
 
 def _gathered(fine: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from srn_engine.model.paper.hypernetwork import Hypernetwork
 from srn_engine.model.paper.march import LstmMarcher
 from srn_engine.model.paper.phi import Phi
 from srn_engine.model.paper.pixel_generator import MlpPixelGenerator
-from srn_engine.model.paper.precision import bfloat16_is_fast
 from srn_engine.model.paper.preset import PaperPreset
 from srn_engine.model.paper.semantic_head import BackgroundSemanticHead
+from srn_engine.model.precision import bfloat16_is_fast
 
 _CODE_DEVIATION = 0.01
 _NUDGE = 5e-3  # radians between rays whose ends give a normal: about a pixel of a small picture
