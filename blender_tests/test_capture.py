@@ -311,7 +311,7 @@ def test_the_scene_is_as_before_after_a_capture_a_cancel_and_an_error(tmp_path):
         assert everything() != before  # or else this test would see nothing
         steps.close()
         assert everything() == before
-    with pytest.raises(KeyError), open_studio(scene, [ball], 32, 4, "material"):
+    with pytest.raises(KeyError), open_studio(scene, [ball], small_settings(tmp_path)):
         raise KeyError("anything at all")
     assert everything() == before
 

@@ -12,6 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,16 +59,14 @@ def main() -> None:
     options = parser.parse_args()
     objects, scene = load(options.model), bpy.context.scene
     spent: dict[str, list[float]] = {"capture": [], "cycles": []}
-    with (
-        tempfile.TemporaryDirectory() as name,
-        open_studio(scene, objects, options.size, options.samples, "none") as plain,
-    ):
-        plain.scene.render.use_compositing = False
-        layer = plain.scene.view_layers[0]
-        layer.use_pass_z = layer.use_pass_normal = False
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         settings = CaptureSettings(
             Path(name) / "set", "it", size=options.size, samples=options.samples, train_views=options.views
         )
+        plain = stack.enter_context(open_studio(scene, objects, replace(settings, labels="none")))
+        plain.scene.render.use_compositing = False
+        layer = plain.scene.view_layers[0]
+        layer.use_pass_z = layer.use_pass_normal = False
         steps = capture(scene, objects, "it", settings)
         for _ in range(options.views):
             start = time.perf_counter()

@@ -42,7 +42,10 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a dataset is going to hold. `camera` gives the intrinsics that all views share; its pose is not used."""
+    """What a dataset is going to hold. `camera` gives the intrinsics that all views share; its pose is not used.
+
+    labelled: the numbers of the training views with labels, None for all; the other splits have labels throughout.
+    """
 
     name: str
     instance: str
@@ -56,6 +59,12 @@ class Plan:
     rig: Mapping[str, Any]
     blender: str
     fingerprint: str
+    labelled: Sequence[int] | None = None
+
+    def passes_of(self, split: str, index: int) -> list[str]:
+        """The passes that a view is going to have."""
+        unlabelled = split == "train" and self.labelled is not None and index not in self.labelled
+        return [what for what in self.passes if not (unlabelled and what == "semantic")]
 
 
 def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -117,7 +126,7 @@ class DatasetWriter:
         return len(self.plan.poses[split])
 
     def _is_whole(self, split: str, index: int) -> bool:
-        return all(self.path(split, index, what).is_file() for what in ("pose", *self.plan.passes))
+        return all(self.path(split, index, what).is_file() for what in ("pose", *self.plan.passes_of(split, index)))
 
     def path(self, split: str, index: int, what: str) -> Path:
         """Where a view's file stands; what: a pass or "pose"."""
@@ -218,6 +227,7 @@ class DatasetWriter:
                     "source": plan.source,
                     "centre": [float(number) for number in plan.centre],
                     "scale": plan.scale,
+                    **({"labelled": list(plan.labelled)} if plan.labelled is not None else {}),
                 }
             ],
             "rig": dict(plan.rig),

@@ -1,8 +1,7 @@
-"""Which objects make up an instance, how large it is, and what its classes are."""
+"""Which objects make up an instance, and how large it is."""
 
 from __future__ import annotations
 
-import colorsys
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,17 +19,6 @@ Array = NDArray[np.float64]
 SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 # Seen by Cycles, but without a mesh to measure: their bounding box has to do.
 BOXES = {"CURVES", "POINTCLOUD", "VOLUME"}
-MAX_CLASSES = 256
-NO_MATERIAL = "(no material)"
-
-
-@dataclass(frozen=True)
-class Label:
-    """A class: its name, its colour in sRGB from 0 to 1, and the datablock whose pass index is its id, if any."""
-
-    name: str
-    colour: tuple[float, float, float]
-    datablock: Any = None
 
 
 @dataclass(frozen=True)
@@ -137,33 +125,6 @@ def bounding_sphere(parts: Sequence[Part]) -> tuple[Array, float]:
     if not (np.isfinite(radius) and radius > 0):
         raise UserError("Select an object with some size: all the points of what is selected lie in one place.")
     return centre, radius
-
-
-def find_labels(parts: Sequence[Part], kind: str) -> list[Label]:
-    """The classes by their ids, the background first; kind: "material", "object" or "none".
-
-    Raises UserError where there are more than fit into 8 bits.
-    """
-    found: dict[str, Any] = {}
-    for part in parts:
-        if kind == "object":
-            found[part.owner.name_full] = part.owner
-        elif kind == "material":
-            for material in part.materials:
-                found[material.name_full if material else NO_MATERIAL] = material
-    if len(found) >= MAX_CLASSES:
-        raise UserError(f"Set Labels to None or join some parts: {len(found)} classes are more than 255.")
-    # Faces without a material carry the index 0 like the background, so their class comes last, on its own.
-    names = sorted(found, key=lambda name: (found[name] is None, name))
-    labels = [Label(name, _colour(i), found[name]) for i, name in enumerate(names)]
-    return [Label("background", (0.0, 0.0, 0.0)), *labels]
-
-
-def _colour(index: int) -> tuple[float, float, float]:
-    """Hues far from each other, the same at every capture, however many there are."""
-    hue = (index * 0.618034) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, (0.75, 0.5)[index % 2], (0.95, 0.8)[index // 2 % 2])
-    return round(red, 4), round(green, 4), round(blue, 4)
 
 
 def require_textures(parts: Sequence[Part], world: bpy.types.World | None) -> None:

@@ -18,8 +18,10 @@ from .. import compat
 from ..errors import UserError
 from .camera import flip_axes
 from .dataset import View
-from .instance import Label, Part, bounding_sphere, find_labels, measure_parts
+from .instance import Part, bounding_sphere, measure_parts
+from .labels import Labels, make_labels
 from .plain import plain_properties, plain_value
+from .settings import CaptureSettings
 
 Array = NDArray[np.float64]
 NAME = "SRN Capture"
@@ -38,8 +40,7 @@ class Studio:
     parts: Sequence[Part]
     centre: Array
     scale: float
-    labels: Sequence[Label]
-    label_kind: str
+    labels: Labels
 
     def render(self, pose: Array) -> View:
         """Renders the view from `pose`, (4, 4), OpenCV axes, dataset units. Raises UserError where Blender cannot."""
@@ -58,14 +59,8 @@ class Studio:
             depth=np.where(hit, depth / np.float32(self.scale), np.float32(0)),
             # Averaged over the samples of a pixel, Cycles' normals are shorter than 1 at edges.
             normal=np.where(hit & (length > 0), normal / np.maximum(length, np.float32(1e-12)), np.float32(0)),
-            semantic=self._semantic(hit) if self.label_kind != "none" else None,
+            semantic=self.labels.ids(self._take("index", "exr")[..., :1], hit) if self.labels.index else None,
         )
-
-    def _semantic(self, hit: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        ids = np.rint(self._take("index", "exr")[..., :1]).astype(np.uint8)
-        if self.labels[-1].datablock is None:  # the class of faces without a material, which carry no index
-            ids[hit & (ids == 0)] = len(self.labels) - 1
-        return np.where(hit, ids, np.uint8(0))
 
     def _place_camera(self, pose: Array) -> None:
         matrix = flip_axes(pose)
@@ -105,7 +100,7 @@ def load_pixels(path: Path) -> NDArray[np.float32]:
 
 @contextmanager
 def open_studio(
-    scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], size: int, samples: int, label_kind: str
+    scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], settings: CaptureSettings
 ) -> Iterator[Studio]:
     """A studio for `objects` of `scene`; on the way out, whatever happened, all is as it was before.
 
@@ -121,19 +116,19 @@ def open_studio(
         for member in dict.fromkeys([*objects, *_lights(scene)]):
             stage.collection.objects.link(member)
         camera = _add_camera(stage, undo)
-        _set_up_render(stage, size, samples)
+        _set_up_render(stage, settings.size, settings.samples)
         layer = stage.view_layers[0]
         layer.update()
         parts = measure_parts(layer.depsgraph)
         centre, scale = bounding_sphere(parts)
-        labels = find_labels(parts, label_kind)
-        for index, label in enumerate(labels):
-            if label.datablock is not None:
-                undo.callback(_set_pass_index, label.datablock, label.datablock.pass_index)
-                _set_pass_index(label.datablock, index)
+        labels = make_labels(parts, settings.labels, settings.label_property, settings.classes)
+        for index, source in enumerate(labels.sources, 1):
+            for carrier in source.carriers:
+                undo.callback(_set_pass_index, carrier, carrier.pass_index)
+                _set_pass_index(carrier, index)
         folder = _make_scratch(undo)
-        _route_passes(stage, folder, label_kind)
-        yield Studio(stage, camera, folder, parts, centre, scale, labels, label_kind)
+        _route_passes(stage, folder, labels.index)
+        yield Studio(stage, camera, folder, parts, centre, scale, labels)
 
 
 def _make_scratch(undo: ExitStack) -> Path:
@@ -237,12 +232,12 @@ def _set_up_render(scene: Any, size: int, samples: int) -> None:
     compat.turn_off_white_balance(view)
 
 
-def _route_passes(scene: bpy.types.Scene, folder: Path, label_kind: str) -> None:
+def _route_passes(scene: bpy.types.Scene, folder: Path, index: str) -> None:
     """A file for each pass: the only way to a render's pixels where there is no window."""
     layer = scene.view_layers[0]
     layer.use_pass_z = layer.use_pass_normal = True
-    layer.use_pass_material_index = label_kind == "material"
-    layer.use_pass_object_index = label_kind == "object"
+    layer.use_pass_material_index = index == "material"
+    layer.use_pass_object_index = index == "object"
     tree = compat.own_compositor_tree(scene)
     with bpy.context.temp_override(scene=scene):  # or else the node would for a moment count as a user of another
         layers: Any = tree.nodes.new("CompositorNodeRLayers")
@@ -251,6 +246,5 @@ def _route_passes(scene: bpy.types.Scene, folder: Path, label_kind: str) -> None
     compat.add_file_output(tree, colour, folder, "rgba", "PNG", "RGBA")
     compat.add_file_output(tree, layers.outputs["Depth"], folder, "depth", "OPEN_EXR", "RGB")
     compat.add_file_output(tree, layers.outputs["Normal"], folder, "normal", "OPEN_EXR", "RGB")
-    if label_kind != "none":
-        index = layers.outputs[compat.index_socket(label_kind)]
-        compat.add_file_output(tree, index, folder, "index", "OPEN_EXR", "RGB")
+    if index:
+        compat.add_file_output(tree, layers.outputs[compat.index_socket(index)], folder, "index", "OPEN_EXR", "RGB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -17,6 +17,7 @@ from .check import CheckResult, Observed, check_poses, neighbours
 from .dataset import SPLITS, DatasetWriter, Plan
 from .fingerprint import fingerprint
 from .instance import gather_objects, require_textures
+from .labels import choose_views
 from .passes import LENS, SENSOR, Studio, load_pixels, open_studio
 from .rig import fit_radius, rig_poses
 from .settings import LABELS, RIGS, CaptureSettings
@@ -51,7 +52,7 @@ def capture(
     """
     _require_settings(settings)
     members = gather_objects(objects)
-    with open_studio(scene, members, settings.size, settings.samples, settings.labels) as studio:
+    with open_studio(scene, members, settings) as studio:
         require_textures(studio.parts, scene.world)
         plan = _plan(studio, source, settings)
         with DatasetWriter(settings.root, plan) as writer:
@@ -81,6 +82,10 @@ def _plan(studio: Studio, source: str, settings: CaptureSettings) -> Plan:
     camera = Camera(np.eye(4), focal, focal, middle, middle, settings.size, settings.size)
     radius = fit_radius(focal, focal, settings.size, settings.size)
     counts = dict(zip(SPLITS, (settings.train_views, settings.val_views, settings.test_views), strict=True))
+    poses = rig_poses(settings.rig, counts, radius, settings.seed)
+    labelled = None
+    if settings.labels != "none" and settings.labelled_views:
+        labelled = choose_views(poses["train"][:, :3, 3], settings.labelled_views)
     return Plan(
         name=settings.name,
         instance=settings.instance,
@@ -88,12 +93,13 @@ def _plan(studio: Studio, source: str, settings: CaptureSettings) -> Plan:
         centre=studio.centre.tolist(),
         scale=studio.scale,
         camera=camera,
-        poses=rig_poses(settings.rig, counts, radius, settings.seed),
+        poses=poses,
         passes=["rgb", "rgba", "depth", "normal", *(["semantic"] if settings.labels != "none" else [])],
-        classes=[(label.name, label.colour) for label in studio.labels],
+        classes=[(one.name, one.colour) for one in studio.labels.classes],
         rig={"kind": settings.rig, "seed": settings.seed, "radius": radius},
         blender=bpy.app.version_string,
         fingerprint=fingerprint(studio, source, settings),
+        labelled=labelled,
     )
 
 
@@ -109,6 +115,8 @@ def _write_missing(
             if not present <= _pointers(scene):
                 raise ReferenceError("an object has left the scene")
             view = studio.render(writer.plan.poses[split][index])
+            if "semantic" not in writer.plan.passes_of(split, index):
+                view = replace(view, semantic=None)
         except ReferenceError as error:
             raise UserError(
                 "Capture again with what is there now: an object was deleted during the capture."
