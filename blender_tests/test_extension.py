@@ -25,7 +25,7 @@ panels = sorted(name for name in dir(bpy.types) if name.startswith("SRN_PT_"))
 print("PANELS", *panels)
 assert bpy.context.scene.srn.train_views == 50
 preferences = bpy.context.preferences.addons[module].preferences
-preferences.interpreter = "/no/such/python"
+preferences.source, preferences.interpreter = "INTERPRETER", "/no/such/python"
 try:
     bpy.ops.srn.engine_start()
 except RuntimeError as error:

@@ -21,7 +21,7 @@ from srn_blender.engine.engine import engine
 from srn_blender.results import compositor, images, view
 from srn_blender.ui import panel_parts, tasks
 from srn_blender.ui.capture_operator import describe_capture, what_to_capture
-from srn_blender.ui.preferences import interpreter_of
+from srn_blender.ui.engine_choice import interpreter_of
 from srn_blender.ui.properties import settings_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -63,7 +63,8 @@ def start_engine():
     yield from picture("02_engine_without_interpreter")
     gui.press("ESC", 400, 400)  # closes the popup with the error
     yield 0.3
-    bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences.interpreter = str(INTERPRETER)
+    preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
+    preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
     yield from press_button("srn.engine_start")
     yield from wait_for(lambda: engine().state in ("ready", "failed"), 90, "the engine's start")
     yield from picture("03_engine_ready")

@@ -20,7 +20,7 @@ OLDEST_PYTHON = (3, 11)
 # -P: the current folder, which may be anybody's, is no place to import from.
 _ENGINE = ("-P", "-m", "srn_engine", "serve", "--token-stdin")
 _PROBE = ("-I", "-c", "import sys; print('python', *sys.version_info[:2])")
-_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows only
+NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows only
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ class Address:
 def default_interpreter() -> str:
     """The interpreter that the environment names; empty where it names none."""
     return os.environ.get("SRN_ENGINE_PYTHON", "")
+
+
+def parse_host(text: str) -> tuple[str, int]:
+    """The address and port out of "address:port"; UserError where it is not that."""
+    host, _, port = text.strip().rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UserError("Give the other computer's address and port as in render-box:8765.")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def check_interpreter(interpreter: str) -> Path:
@@ -72,8 +80,8 @@ class EngineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(),
-                creationflags=_NO_WINDOW,
+                env=child_environment(),
+                creationflags=NO_WINDOW,
             )
         address = await self._ready(self._process)
         self._drain = asyncio.create_task(self._drain_output())
@@ -110,8 +118,8 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=_environment(),
-                creationflags=_NO_WINDOW,
+                env=child_environment(),
+                creationflags=NO_WINDOW,
             )
         except OSError as error:
             raise UserError(f"{self.interpreter} cannot be run ({error.strerror}): choose a Python.") from None
@@ -183,7 +191,8 @@ async def _end_within(process: asyncio.subprocess.Process, seconds: float) -> No
             await process.wait()
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """The environment for a Python that is not Blender's own."""
     # PYTHONHOME, where somebody set it for Blender's own Python, breaks every other one.
     return {name: value for name, value in os.environ.items() if name != "PYTHONHOME"} | {"PYTHONUTF8": "1"}
 

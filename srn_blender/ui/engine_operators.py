@@ -9,9 +9,9 @@ from bpy.props import StringProperty
 
 from ..engine.engine import READY, STARTING, engine
 from . import tasks
+from .engine_choice import open_engine
 from .long_work import LongWork
 from .panel_parts import redraw
-from .preferences import interpreter_of
 
 
 class SRN_OT_engine_start(LongWork, bpy.types.Operator):
@@ -28,7 +28,7 @@ class SRN_OT_engine_start(LongWork, bpy.types.Operator):
         return True
 
     def begin(self, context: Any) -> tasks.Task:
-        return tasks.EngineTask(interpreter_of(context))
+        return tasks.EngineTask(lambda: open_engine(context))
 
 
 class SRN_OT_engine_stop(bpy.types.Operator):

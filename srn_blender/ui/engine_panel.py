@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.engine import FAILED, READY, STARTING, engine
+from .engine_choice import interpreter_of, preferences_of
 from .panel_parts import SidebarPanel, sentence, task_status
-from .preferences import interpreter_of, preferences_of
 
 
 class SRN_PT_engine(SidebarPanel):

@@ -13,8 +13,8 @@ from ..errors import UserError
 from ..results import compositor, images, view
 from . import tasks
 from .capture_operator import what_to_capture
+from .engine_choice import open_engine
 from .long_work import LongWork
-from .preferences import interpreter_of
 from .properties import folder_of, settings_of
 
 # The depth error that shows as white, as a part of the instance's radius.
@@ -48,7 +48,7 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
             "seed": settings.seed,
         }
         job = tasks.Job("train", params, lambda result, arrays: describe_training(result), describe_cut_training)
-        return tasks.JobTask("train", job, interpreter_of(context))
+        return tasks.JobTask("train", job, lambda: open_engine(context))
 
 
 def describe_training(result: Mapping[str, Any]) -> str:
@@ -97,7 +97,7 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
             return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
 
         job = tasks.Job("render", view.request(seen, trained), done, lambda result: "The rendering was cancelled.")
-        return tasks.JobTask("render", job, interpreter_of(context))
+        return tasks.JobTask("render", job, lambda: open_engine(context))
 
     def _find_camera(self, scene: Any) -> bpy.types.Object:
         camera = scene.objects.get(self.camera) if self.camera else scene.camera

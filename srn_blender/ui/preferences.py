@@ -1,16 +1,14 @@
-"""The add-on's preferences: which Python the engine runs in."""
+"""The add-on's preferences: where the engine comes from, and how it is installed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
-from ..engine.process import default_interpreter
-
-# The add-on itself: bl_ext.<repository>.srn when installed, srn_blender when a script imports it.
-ADD_ON = __package__.rpartition(".")[0]
+from ..engine.torch_builds import AUTO, BUILDS
+from .engine_choice import ADD_ON, INSTALLED, SOURCES
 
 
 class SRN_AddonPreferences(bpy.types.AddonPreferences):
@@ -18,29 +16,45 @@ class SRN_AddonPreferences(bpy.types.AddonPreferences):
 
     bl_idname = ADD_ON
 
+    source: EnumProperty(
+        name="Engine",
+        description="Where the engine is, the program that trains and renders",
+        items=SOURCES,
+        default=INSTALLED,
+    )
     interpreter: StringProperty(
         name="Engine's Python",
         description="The Python interpreter that the engine is installed in, as in /home/me/srn/.venv/bin/python",
         subtype="FILE_PATH",
     )
+    host: StringProperty(
+        name="Address",
+        description="The other computer and the port that the engine listens on, as in render-box:8765",
+    )
+    token: StringProperty(
+        name="Token",
+        description="The engine's password, which it was started with. Kept in Blender's preferences",
+        subtype="PASSWORD",
+    )
+    torch_build: EnumProperty(
+        name="PyTorch",
+        description="Which build of PyTorch is installed with the engine",
+        items=[(AUTO, "Proposed", "What fits this computer"), *((one.name, one.title, one.tip) for one in BUILDS)],
+        default=AUTO,
+    )
+    engine_folder: StringProperty(
+        name="Folder",
+        description="Where the engine is installed. Empty: Blender's own folder for this add-on",
+        subtype="DIR_PATH",
+    )
+    package_index: StringProperty(
+        name="Package Index",
+        description="Address of a mirror to download everything from. Empty: PyPI and PyTorch's own index, "
+        "or what pip is configured with on this computer",
+    )
 
     def draw(self, context: Any) -> None:
         self.layout.prop(self, "interpreter")
-        if not self.interpreter and default_interpreter():
-            self.layout.label(text=f"While this is empty: {default_interpreter()}", icon="INFO")
-
-
-def preferences_of(context: Any) -> Any:
-    """The preferences, or None where the add-on is imported by a script and not installed."""
-    addon = context.preferences.addons.get(ADD_ON)
-    return addon.preferences if addon is not None else None
-
-
-def interpreter_of(context: Any) -> str:
-    """The interpreter to start the engine with; empty where none is chosen."""
-    preferences = preferences_of(context)
-    chosen = bpy.path.abspath(preferences.interpreter) if preferences is not None else ""
-    return chosen or default_interpreter()
 
 
 def register() -> None:

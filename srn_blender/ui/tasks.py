@@ -99,11 +99,11 @@ class CaptureTask(Task):
 
 
 class EngineTask(Task):
-    """Waits until the engine is ready."""
+    """Starts the engine, or connects to it, and waits until it is ready."""
 
-    def __init__(self, interpreter: str) -> None:
+    def __init__(self, open_engine: Callable[[], None]) -> None:
         super().__init__("engine", "The engine is starting.")
-        engine().start(interpreter)
+        open_engine()
 
     def step(self) -> None:
         engine().poll()
@@ -129,14 +129,14 @@ class Job:
 
 
 class JobTask(Task):
-    """Starts the engine where none runs, hands it a job and follows it."""
+    """Starts the engine, or connects to it, where none is ready, hands it a job and follows it."""
 
-    def __init__(self, kind: str, job: Job, interpreter: str) -> None:
+    def __init__(self, kind: str, job: Job, open_engine: Callable[[], None]) -> None:
         super().__init__(kind, "Asking the engine.")
         self._job = job
         self._handle: JobHandle | None = None
         if engine().state not in (READY, STARTING):
-            engine().start(interpreter)
+            open_engine()
 
     def step(self) -> None:
         engine().poll()
