@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Sequence
 
 from srn_engine import __version__
-from srn_engine.commands import convert, evaluate, fit, inspect, interpolate, label, mesh, render, serve, train
+from srn_engine.commands import check, convert, evaluate, fit, inspect, interpolate, label, mesh, render, serve, train
 from srn_engine.commands.common import device_named
 from srn_engine.errors import UserError
 from srn_engine.progress import Cancelled
 
-COMMANDS = (serve, train, fit, evaluate, render, label, interpolate, mesh, inspect, convert)
+COMMANDS = (serve, train, fit, evaluate, render, label, interpolate, mesh, inspect, convert, check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from srn_engine import __version__
 from srn_engine.cli import COMMANDS, _parser, main
 from srn_engine.tests.scenes import write_ball
 from srn_engine.train.run import Run
@@ -32,6 +33,20 @@ def test_train_and_evaluate_print_json(ball: Path, tmp_path: Path, capsys: pytes
     measured = json.loads(capsys.readouterr().out)
     assert set(measured["metrics"]["mean"]) == {"psnr", "ssim", "depth_abs_rel", "miou"}
     assert len(measured["metrics"]["views"]) == 1
+
+
+def test_check_says_what_works(capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "--device", "cpu", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert Path(found["interpreter"]).samefile(sys.executable)
+    assert (found["torch"], found["device"], found["engine"]) == (torch.__version__, "cpu", __version__)
+    assert found["gflops"] > 0.1
+
+
+def test_check_names_a_part_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setitem(sys.modules, "srn_engine.results.mesh", None)  # as if a package of its own were missing
+    assert main(["check", "--device", "cpu"]) == 1
+    assert "srn_engine.results.mesh" in (said := capsys.readouterr().err) and "install it again" in said
 
 
 @pytest.mark.parametrize(
