@@ -10,6 +10,7 @@ import numpy as np
 
 from srn_blender import compat
 from srn_blender.capture.camera import Camera
+from srn_blender.capture.rigs.placed import rig_poses
 from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
 
@@ -99,6 +100,12 @@ def small_settings(root, **changes):
     """A capture that takes a second."""
     chosen = {"train_views": 3, "val_views": 1, "test_views": 2, "size": 32, "samples": 4, "instance": "thing"}
     return CaptureSettings(root=root, **{**chosen, **changes})
+
+
+def placed_poses(counts, radius, seed=0, **changes):
+    """The poses of a placed rig, {split: (count, 4, 4)}."""
+    views = {f"{split}_views": counts.get(split, 0) for split in ("train", "val", "test")}
+    return rig_poses(CaptureSettings(Path(), "thing", seed=seed, **views, **changes), radius)
 
 
 def capture_all(objects, settings, source="Thing"):

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from blender_tests.scenes import placed_poses
 from srn_blender.capture.camera import Camera
 from srn_blender.capture.check import Observed, check_poses, neighbours
-from srn_blender.capture.rig import fit_radius, rig_poses
+from srn_blender.capture.rigs.placed import fit_radius
 
 SIZE = 64
 FOCAL = SIZE * 50 / 36
@@ -34,7 +35,7 @@ def observe(pose):
 
 @pytest.fixture(scope="module")
 def views():
-    poses = rig_poses("sphere", {"train": 24}, fit_radius(FOCAL, FOCAL, SIZE, SIZE), 0)["train"]
+    poses = placed_poses({"train": 24}, 1.04 * fit_radius(FOCAL, FOCAL, SIZE, SIZE))["train"]
     return [observe(pose) for pose in poses]
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_tests.scenes import read_image
+from blender_tests.scenes import placed_poses, read_image
 from srn_blender.capture.camera import Camera, flip_axes
 from srn_blender.capture.dataset import SPLITS, DatasetWriter, Plan, View, over_white
 from srn_blender.capture.exr import encode_exr
 from srn_blender.capture.png import encode_png
-from srn_blender.capture.rig import rig_poses
 from srn_blender.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "dataset.schema.json"
@@ -31,7 +30,7 @@ def plan_for(train=3, val=0, test=2, seed=0):
         centre=[1.0, 2.0, 3.0],
         scale=2.5,
         camera=Camera(np.eye(4), 40.0, 40.0, 16.0, 12.0, 32, 24),
-        poses=rig_poses("sphere", {"train": train, "val": val, "test": test}, 3.0, seed),
+        poses=placed_poses({"train": train, "val": val, "test": test}, 3.0, seed),
         passes=PASSES,
         classes=[("background", (0.0, 0.0, 0.0)), ("Glas", (1.0, 0.5, 0.25))],
         rig={"kind": "sphere", "seed": seed, "radius": 3.0},

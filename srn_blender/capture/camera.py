@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 # A shear smaller than this is rounding in Blender's float32 matrices.
 MAX_SHEAR = 1e-4
+SENSOR = 36.0  # millimetres: the width of Blender's own default
 
 
 def flip_axes(matrix: ArrayLike) -> Array:
@@ -66,6 +67,13 @@ class Camera:
         pose[:3, 3] = (pose[:3, 3] - np.asarray(centre, np.float64)) / scale
         return replace(self, pose=pose)
 
+    def resized(self, longer_side: int) -> Camera:
+        """The same view with so many pixels on the longer side; the shorter one is rounded, no pixel is stretched."""
+        factor = longer_side / max(self.width, self.height)
+        width, height = (max(round(factor * side), 1) for side in (self.width, self.height))
+        lens = {name: factor * getattr(self, name) for name in ("fl_x", "fl_y", "cx", "cy")}
+        return replace(self, **lens, width=width, height=height)
+
     def to_json(self) -> dict[str, Any]:
         """The `camera` object of docs/protocol.md."""
         return {
@@ -88,17 +96,27 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object)
     layer.update()
     depsgraph = layer.depsgraph
     assert depsgraph is not None, "update() has just built it"
+    return camera_in(depsgraph, scene.render, camera_object)
+
+
+def camera_in(
+    depsgraph: bpy.types.Depsgraph, render: bpy.types.RenderSettings, camera_object: bpy.types.Object
+) -> Camera:
+    """The camera that a render with these settings has where `depsgraph` puts `camera_object`, in Blender units.
+
+    Raises UserError where it is no perspective pinhole camera.
+    """
     evaluated = camera_object.evaluated_get(depsgraph)
     data: Any = evaluated.data
-    _refuse_unsupported(scene, camera_object.name, data)
-    full_width, full_height = _full_size(scene.render)
-    aspect = scene.render.pixel_aspect_y / scene.render.pixel_aspect_x
+    _refuse_unsupported(render, camera_object.name, data)
+    full_width, full_height = _full_size(render)
+    aspect = render.pixel_aspect_y / render.pixel_aspect_x
     horizontal = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and full_width >= aspect * full_height)
     fitted = full_width if horizontal else aspect * full_height
     # A portrait picture with fit AUTO still measures by the sensor's width; only the fit VERTICAL takes its height.
     sensor = data.sensor_height if data.sensor_fit == "VERTICAL" else data.sensor_width
     focal = data.lens / sensor * fitted
-    left, top, width, height = _crop(scene.render, full_width, full_height)
+    left, top, width, height = _crop(render, full_width, full_height)
     return Camera(
         pose=_rigid_pose(camera_object.name, np.array(evaluated.matrix_world, np.float64)),
         fl_x=focal,
@@ -110,12 +128,28 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object)
     )
 
 
-def _refuse_unsupported(scene: bpy.types.Scene, name: str, data: Any) -> None:
+def use_lens(camera: Camera, render: bpy.types.RenderSettings, data: Any) -> None:
+    """Gives a camera's datablock and the render settings the lens and size of `camera`: the way back.
+
+    Raises UserError where Blender has no such lens.
+    """
+    aspect = camera.fl_x / camera.fl_y
+    lens = camera.fl_x / camera.width * SENSOR
+    if not 1 <= lens <= 5000:
+        raise UserError("Choose cameras with a field of view from 0.5 to 173 degrees: Blender renders no others.")
+    data.type, data.sensor_fit, data.sensor_width, data.lens = "PERSP", "HORIZONTAL", SENSOR, lens
+    data.shift_x = 0.5 - camera.cx / camera.width
+    data.shift_y = (camera.cy - camera.height / 2) * aspect / camera.width
+    render.resolution_x, render.resolution_y, render.resolution_percentage = camera.width, camera.height, 100
+    render.pixel_aspect_x, render.pixel_aspect_y = max(1, 1 / aspect), max(1, aspect)
+
+
+def _refuse_unsupported(render: bpy.types.RenderSettings, name: str, data: Any) -> None:
     if getattr(data, "type", None) != "PERSP":
         raise UserError(f"Set the lens type of camera '{name}' to Perspective: other projections are not supported.")
     if data.dof.use_dof:
         raise UserError(f"Turn off Depth of Field of camera '{name}': a neural scene has no blur to match it.")
-    if scene.render.use_multiview:
+    if render.use_multiview:
         raise UserError("Turn off Stereoscopy in the Output properties: views are taken by one camera at a time.")
 
 

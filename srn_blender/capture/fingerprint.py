@@ -14,6 +14,7 @@ import numpy as np
 from .instance import Part
 from .passes import Studio
 from .plain import plain_properties, plain_value
+from .rigs import Rig
 from .settings import CaptureSettings
 
 # What of a node is about the node editor alone.
@@ -21,10 +22,10 @@ NODE_EDITOR = {"select", "location", "location_absolute", "width", "height", "hi
 NODE_EDITOR |= {"use_custom_color", "warning_propagation", "show_options", "show_preview", "show_texture"}
 
 
-def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
+def fingerprint(studio: Studio, rig: Rig, source: str, settings: CaptureSettings) -> str:
     """A hash of everything that the views depend on: Blender, settings, geometry, materials, lights and world."""
     scene: Any = studio.scene
-    chosen = {key: value for key, value in asdict(settings).items() if key != "root"}
+    chosen = {key: value for key, value in asdict(settings).items() if key not in ("root", "poses_path")}
     shapes = sorted(_shape(part) for part in studio.parts)
     materials = {m.name_full: m for part in studio.parts for m in part.materials if m}
     lights = sorted((o for o in scene.objects if o.type == "LIGHT"), key=lambda o: o.name_full)
@@ -32,6 +33,7 @@ def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
         bpy.app.version_string,
         chosen,
         source,
+        _placing(rig),
         shapes,
         [_shading(materials[name]) for name in sorted(materials)],
         [[_shading(light.data), np.array(light.matrix_world).round(5).tolist()] for light in lights],
@@ -39,6 +41,14 @@ def fingerprint(studio: Studio, source: str, settings: CaptureSettings) -> str:
         _describe(scene.cycles),
     ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _placing(rig: Rig) -> Any:
+    """The poses that do not follow from the settings alone."""
+    if rig.radius is not None:
+        return None
+    poses = {split: these.round(6).tolist() for split, these in rig.poses.items()}
+    return [{**rig.camera.to_json(), "pose": None}, poses]
 
 
 def _shape(part: Part) -> list[str]:

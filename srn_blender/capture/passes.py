@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import compat
 from ..errors import UserError
-from .camera import flip_axes
+from .camera import Camera, flip_axes, use_lens
 from .dataset import View
 from .instance import Part, bounding_sphere, measure_parts
 from .labels import Labels, make_labels
@@ -27,7 +27,8 @@ Array = NDArray[np.float64]
 NAME = "SRN Capture"
 # Cycles puts a miss at 1e10.
 FARTHEST_HIT = 1e9
-LENS, SENSOR = 50.0, 36.0  # millimetres: Blender's own defaults
+# How near a camera inside the unit sphere sees, in dataset units.
+NEAREST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class Studio:
     centre: Array
     scale: float
     labels: Labels
+
+    def use_lens(self, camera: Camera) -> None:
+        """Takes the views to come with the lens and size of `camera`. Raises UserError where Blender cannot."""
+        use_lens(camera, self.scene.render, self.camera.data)
 
     def render(self, pose: Array) -> View:
         """Renders the view from `pose`, (4, 4), OpenCV axes, dataset units. Raises UserError where Blender cannot."""
@@ -68,7 +73,8 @@ class Studio:
         self.camera.matrix_world = Matrix(matrix.tolist())
         distance = float(np.linalg.norm(pose[:3, 3]))
         data: Any = self.camera.data
-        data.clip_start, data.clip_end = 0.5 * (distance - 1) * self.scale, 2 * (distance + 1) * self.scale
+        data.clip_start = max(0.5 * (distance - 1), NEAREST) * self.scale
+        data.clip_end = 2 * (distance + 1) * self.scale
 
     def _take(self, name: str, suffix: str) -> NDArray[np.float32]:
         """The pixels that a file output has just written; the file goes, so that none is ever taken twice."""
@@ -116,7 +122,7 @@ def open_studio(
         for member in dict.fromkeys([*objects, *_lights(scene)]):
             stage.collection.objects.link(member)
         camera = _add_camera(stage, undo)
-        _set_up_render(stage, settings.size, settings.samples)
+        _set_up_render(stage, settings.samples)
         layer = stage.view_layers[0]
         layer.update()
         parts = measure_parts(layer.depsgraph)
@@ -199,7 +205,6 @@ def _lights(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 def _add_camera(scene: bpy.types.Scene, undo: ExitStack) -> bpy.types.Object:
     data = bpy.data.cameras.new(NAME)
     undo.callback(_remove_camera, data)
-    data.lens, data.sensor_width, data.sensor_fit = LENS, SENSOR, "AUTO"
     camera = bpy.data.objects.new(NAME, data)
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -211,12 +216,9 @@ def _remove_camera(data: bpy.types.Camera) -> None:
         bpy.data.cameras.remove(data)  # and the object with it
 
 
-def _set_up_render(scene: Any, size: int, samples: int) -> None:
+def _set_up_render(scene: Any, samples: int) -> None:
     render, view, cycles = scene.render, scene.view_settings, scene.cycles
     render.engine = "CYCLES"
-    render.resolution_x = render.resolution_y = size
-    render.resolution_percentage = 100
-    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
     render.use_border = render.use_multiview = render.use_motion_blur = render.use_freestyle = False
     render.film_transparent = render.use_compositing = render.use_persistent_data = True
     render.use_sequencer = False

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 from ..errors import UserError
-from .camera import Camera
 from .check import CheckResult, Observed, check_poses, neighbours
 from .dataset import SPLITS, DatasetWriter, Plan
 from .fingerprint import fingerprint
 from .instance import gather_objects, require_textures
 from .labels import choose_views
-from .passes import LENS, SENSOR, Studio, load_pixels, open_studio
-from .rig import fit_radius, rig_poses
+from .passes import Studio, load_pixels, open_studio
+from .rigs import plan_rig
 from .settings import LABELS, RIGS, CaptureSettings
 
 CHECKED_VIEWS = 12
@@ -54,7 +52,8 @@ def capture(
     members = gather_objects(objects)
     with open_studio(scene, members, settings) as studio:
         require_textures(studio.parts, scene.world)
-        plan = _plan(studio, source, settings)
+        plan = _plan(scene, studio, source, settings)
+        studio.use_lens(plan.camera)
         with DatasetWriter(settings.root, plan) as writer:
             yield from _write_missing(scene, members, studio, writer)
             total = sum(len(poses) for poses in plan.poses.values())
@@ -63,8 +62,7 @@ def capture(
 
 
 def _require_settings(settings: CaptureSettings) -> None:
-    counts = (settings.train_views, settings.val_views, settings.test_views)
-    if min(counts) < 0 or settings.train_views < 1:
+    if min(settings.counts.values()) < 0 or settings.train_views < 1:
         raise UserError("Set Train Views to at least 1, and the others to at least 0.")
     if settings.rig not in RIGS or settings.labels not in LABELS:
         raise UserError(f"Set Rig to one of {', '.join(RIGS)} and Labels to one of {', '.join(LABELS)}.")
@@ -77,28 +75,24 @@ def _require_settings(settings: CaptureSettings) -> None:
             raise UserError(f"Use only letters, digits, '-' and '_', at most 64, in {what}: '{text}'.")
 
 
-def _plan(studio: Studio, source: str, settings: CaptureSettings) -> Plan:
-    focal, middle = settings.size * LENS / SENSOR, settings.size / 2
-    camera = Camera(np.eye(4), focal, focal, middle, middle, settings.size, settings.size)
-    radius = fit_radius(focal, focal, settings.size, settings.size)
-    counts = dict(zip(SPLITS, (settings.train_views, settings.val_views, settings.test_views), strict=True))
-    poses = rig_poses(settings.rig, counts, radius, settings.seed)
+def _plan(scene: bpy.types.Scene, studio: Studio, source: str, settings: CaptureSettings) -> Plan:
+    rig = plan_rig(scene, settings, studio.centre, studio.scale)
     labelled = None
     if settings.labels != "none" and settings.labelled_views:
-        labelled = choose_views(poses["train"][:, :3, 3], settings.labelled_views)
+        labelled = choose_views(rig.poses["train"][:, :3, 3], settings.labelled_views)
     return Plan(
         name=settings.name,
         instance=settings.instance,
         source=source,
         centre=studio.centre.tolist(),
         scale=studio.scale,
-        camera=camera,
-        poses=poses,
+        camera=rig.camera,
+        poses=rig.poses,
         passes=["rgb", "rgba", "depth", "normal", *(["semantic"] if settings.labels != "none" else [])],
         classes=[(one.name, one.colour) for one in studio.labels.classes],
-        rig={"kind": settings.rig, "seed": settings.seed, "radius": radius},
+        rig={"kind": settings.rig, "seed": settings.seed, **({"radius": rig.radius} if rig.radius else {})},
         blender=bpy.app.version_string,
-        fingerprint=fingerprint(studio, source, settings),
+        fingerprint=fingerprint(studio, rig, source, settings),
         labelled=labelled,
     )
 
