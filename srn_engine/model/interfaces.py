@@ -11,7 +11,7 @@ one feature for each ray, and colour and class are decoded once for each ray.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -156,6 +156,10 @@ class NeuralScene(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the networks are."""
         return next(self.parameters()).device
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What a checkpoint holds; codes that are not in memory are read when they are asked for."""
+        return self.state_dict()
 
     @abstractmethod
     def code_parameters(self) -> Sequence[nn.Parameter]:

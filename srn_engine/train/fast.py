@@ -70,7 +70,7 @@ class FastLearner(Learner):
             self.scene.phi.prune(self.preset.empty_density)
 
     def state(self) -> dict[str, Tensor]:
-        return super().state() | {_REACHED: self.scene.phi.reached}
+        return dict(super().state()) | {_REACHED: self.scene.phi.reached}
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
         super().restore(state, steps)

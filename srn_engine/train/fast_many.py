@@ -1,18 +1,20 @@
 """How the preset `fast` learns many instances: first codes and their generator, then an encoder that guesses codes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from srn_engine.data.pools import AHEAD, Pools
 from srn_engine.data.rays import UNLABELLED, Batch, RayPool
 from srn_engine.errors import UserError
+from srn_engine.model.fast.code_file import MEAN, SQUARE, VALUE, CodeFile, Tensors
 from srn_engine.model.fast.codes import Layout
 from srn_engine.model.fast.many import BrickScene, FastManyScene, hull, packed
 from srn_engine.model.interfaces import PosedPictures, Rays, Scene
@@ -29,8 +31,9 @@ _LONGEST = 0.1  # a longer gradient of the encoder is shortened to this
 _TARGETS = 2  # views that a guess is compared with
 
 
-def begin(pools: Pools, classes: int, preset: FastManyPreset, report: Report) -> FastManyScene:
-    """A scene whose instances begin as their visual hulls; UserError where one's is empty."""
+def begin(pools: Pools, classes: int, preset: FastManyPreset, report: Report, folder: Path) -> FastManyScene:
+    """A scene whose instances begin as their visual hulls, their codes in a file in `folder`; UserError where one's
+    hull is empty."""
     hulls = []
     for number, instance in enumerate(pools.instances):
         report(Progress(0.0, f"Carving instance {number + 1} of {len(pools)}"))
@@ -40,28 +43,28 @@ def begin(pools: Pools, classes: int, preset: FastManyPreset, report: Report) ->
         if not cells.any():
             raise UserError(f"No point of {instance.id} is inside every view's silhouette; check its poses.")
         hulls.append(packed(cells))
-    return FastManyScene(preset, torch.stack(hulls), classes)
+    return FastManyScene(preset, torch.stack(hulls), classes, folder)
 
 
 class FastManyLearner(Learner):
-    """Learns a FastManyScene, an instance a step."""
+    """Learns a FastManyScene whose codes are in a file, an instance a step."""
 
     scene: FastManyScene
+    _visited: tuple[int, nn.Parameter] | None
 
     def __init__(self, scene: FastManyScene, pools: Pools, preset: FastManyPreset, seed: int) -> None:
         super().__init__(scene, preset.rate_decay, seed)
+        assert isinstance(scene.values, CodeFile)
         self.pools, self.preset, self.seed = pools, preset, seed
-        rates = [
-            (scene.code_parameters(), preset.code_rate),
-            (list(scene.generator.parameters()), preset.network_rate),
-        ]
+        self._codes, self._visited = scene.values, None
+        rates = [(list(scene.generator.parameters()), preset.network_rate)]
         if scene.semantic_head is not None:
             rates.append((list(scene.semantic_head.parameters()), preset.label_rate))
         groups = [{"params": params, "lr": rate, "initial_lr": rate} for params, rate in rates]
         guess = [{"params": list(scene.encoder.parameters()), "lr": preset.guess_rate}]
-        self._codes = torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
+        self._networks = torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
         self._guess = torch.optim.Adam(guess, betas=ADAM["betas"], fused=True)  # type: ignore[arg-type]
-        self.optimisers = [self._codes, self._guess]
+        self.optimisers = [self._networks, self._guess]
 
     def warm_up(self) -> None:
         scene = self.scene.grown(self.scene.values[0], self.scene.layout(0))
@@ -70,6 +73,34 @@ class FastManyLearner(Learner):
 
     def close(self) -> None:
         self.pools.close()
+        self._codes.close()
+
+    def between(self, fraction: float) -> None:
+        """The code that was visited takes its step of Adam, and is put back."""
+        if self._visited is None:
+            return
+        number, value = self._visited
+        visits, mean, square = (
+            self._codes.visits[number],
+            *(self._codes.read(number, part) for part in (MEAN, SQUARE)),
+        )
+        adam = torch.optim.Adam([value], self._code_rate, fused=True, **ADAM)  # type: ignore[arg-type]
+        adam.state[value] = {"step": visits, "exp_avg": mean, "exp_avg_sq": square}
+        adam.step()
+        for part, numbers in ((VALUE, value), (MEAN, mean), (SQUARE, square)):
+            self._codes.write(number, part, numbers)
+        self._visited = None
+
+    def state(self) -> Mapping[str, Tensor]:
+        moments = self._codes.parts("mean.", MEAN) | self._codes.parts("square.", SQUARE)
+        return Tensors({**super().state(), "visits": self._codes.visits, **moments})
+
+    def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
+        super().restore(state, steps)
+        self._codes.visits.copy_(state["visits"])
+        for name, part in (("mean", MEAN), ("square", SQUARE)):
+            for number in range(len(self._codes)):
+                self._codes.write(number, part, state[f"{name}.{number}"])
 
     def objective(self, fraction: float) -> Tensor:
         number = self._instance(self.steps)
@@ -83,8 +114,10 @@ class FastManyLearner(Learner):
     def set_rates(self, fraction: float) -> None:
         """Each part of the training has a schedule of its own: codes fall exponentially, guesses along a cosine."""
         after = self.preset.guess_after
-        for group in self._codes.param_groups:
-            group["lr"] = group["initial_lr"] * self.rate_decay ** min(1.0, fraction / after if after else 1.0)
+        fallen = self.rate_decay ** min(1.0, fraction / after if after else 1.0)
+        for group in self._networks.param_groups:
+            group["lr"] = group["initial_lr"] * fallen
+        self._code_rate = self.preset.code_rate * fallen
         done = max(0.0, fraction - after) / max(1 - after, 1e-6)
         for group in self._guess.param_groups:
             # It begins slowly: an encoder that first says that nothing is anywhere has nothing to learn from.
@@ -99,7 +132,8 @@ class FastManyLearner(Learner):
     def _code_loss(self, number: int, pool: RayPool) -> Tensor:
         preset, layout = self.preset, self.scene.layout(number)
         batch = pool.draw(preset.rays, self.batches)
-        scene = self.scene.grown(self.scene.values[number], layout)
+        self._visited = number, nn.Parameter(self._codes[number])
+        scene = self.scene.grown(self._visited[1], layout)
         loss = view_loss(self.scene, scene, batch, self.batches)
         loss = loss + preset.smooth_weight * self._roughness(scene, layout)
         return loss + preset.empty_weight * self._filled_nowhere(loss.device)

@@ -65,7 +65,7 @@ class Learner(ABC):
             raise UserError("The training diverged (its loss is no number); check the dataset's poses.")
         self.between(fraction)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> Mapping[str, Tensor]:
         """Everything beside the scene's own tensors that a training needs in order to go on as if never stopped."""
         tensors = {_BATCHES: self.batches.get_state()}
         for number, optimiser in enumerate(self.optimisers):

@@ -1,6 +1,7 @@
 """Which learner trains which preset."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,8 +23,13 @@ from srn_engine.train.options import TrainOptions
 from srn_engine.train.run import Run
 
 
-def begun(data: Dataset, options: TrainOptions, device: torch.device, report: Report) -> tuple[Learner, Preset]:
-    """A new training on `data`, and the preset that it follows; UserError where the dataset will not do."""
+def begun(
+    data: Dataset, options: TrainOptions, device: torch.device, report: Report, folder: Path
+) -> tuple[Learner, Preset]:
+    """A new training on `data`, and the preset that it follows; UserError where the dataset will not do.
+
+    `folder` is where it may keep what does not fit into memory.
+    """
     _check(data)
     preset = options.resolve(len(data.having("train")))
     torch.manual_seed(options.seed)
@@ -37,7 +43,7 @@ def begun(data: Dataset, options: TrainOptions, device: torch.device, report: Re
         unless_it_begins.callback(pools.close)
         learner: Learner
         if isinstance(preset, FastManyPreset):
-            many = fast_many.begin(pools, classes, preset, report).to(device)
+            many = fast_many.begin(pools, classes, preset, report, folder).to(device)
             learner = fast_many.FastManyLearner(many, pools, preset, options.seed)
         else:
             scene, preset = paper.begin(pools, classes, preset)
@@ -66,6 +72,7 @@ def _learner(run: Run, data: Dataset, device: torch.device, report: Report) -> L
     if isinstance(scene, FastScene) and isinstance(preset, FastPreset):
         return fast.FastLearner(scene, _rays(data, device, report), preset, seed)
     if isinstance(scene, FastManyScene) and isinstance(preset, FastManyPreset):
+        scene.keep_codes_in(run.folder)
         return fast_many.FastManyLearner(scene, Pools(data, "train", device), preset, seed)
     assert isinstance(scene, PaperScene) and not isinstance(preset, FastPreset | FastManyPreset)
     return paper.PaperLearner(scene, Pools(data, "train", device, everywhere=True), preset, seed)

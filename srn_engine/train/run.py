@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from srn_engine.cameras import Camera
@@ -29,6 +28,7 @@ from srn_engine.model.presets import Preset, preset_from_json, preset_to_json
 from srn_engine.model.restore import restored
 from srn_engine.progress import Progress, Report, silent
 from srn_engine.train.options import TrainOptions
+from srn_engine.train.tensor_files import TensorFile, write_tensors
 
 FORMAT, VERSION = "srn-run", 2
 CHUNK = 1 << 16  # rays rendered at once
@@ -98,13 +98,12 @@ class Run:
         if not checkpoint.is_file():
             raise UserError(f"{folder} holds no checkpoint yet; train it first.")
         try:
-            with safe_open(checkpoint, "pt") as file:
-                about = file.metadata()
-            trained = Trained(int(about["steps"]), float(about["seconds"]))
-            scene = restored(info.preset, _read_tensors(checkpoint, device), len(info.classes)).to(device)
+            tensors = TensorFile(checkpoint)
+            trained = Trained(int(tensors.about["steps"]), float(tensors.about["seconds"]))
+            scene = restored(info.preset, dict(tensors), len(info.classes)).to(device)
             training = folder / _training_name(trained.steps)
             if to_train and training.is_file():
-                trained.state = _read_tensors(training, torch.device("cpu"))
+                trained.state = TensorFile(training)
         except (SafetensorError, OSError, KeyError, IndexError, ValueError, RuntimeError) as error:
             why = [*str(error).splitlines(), ""][0].rstrip(":")[:200]  # PyTorch lists every tensor that does not fit
             raise UserError(f"{checkpoint} cannot be read ({why}); train the run again.") from error
@@ -117,9 +116,9 @@ class Run:
         checkpoint, training = self.folder / "checkpoint.part", self.folder / "training.part"
         try:
             about = {"steps": str(self.trained.steps), "seconds": repr(self.trained.seconds)}
-            _write_tensors(checkpoint, self.scene.state_dict(), about)
+            write_tensors(checkpoint, self.scene.tensors(), about)
             if self.trained.state:
-                _write_tensors(training, self.trained.state, {})
+                write_tensors(training, self.trained.state, {})
             if self.new:
                 self._put_earlier_away()
             _write(self.folder / "run.json", json.dumps(self._description(), indent=1).encode())
@@ -239,15 +238,6 @@ def _read_info(folder: Path) -> RunInfo:
 
 def _training_name(steps: int | str) -> str:
     return f"training-{steps}.safetensors"
-
-
-def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    # Read, not mapped: Windows would refuse to replace a mapped file when the next training saves.
-    return {name: value.to(device) for name, value in load(path.read_bytes()).items()}
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path, dict(about))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -58,7 +58,7 @@ def _train(
         folder.info = replace(folder.info, options=folder.info.options.continued(options))
         learner = resumed(folder, data, device, report)
     else:
-        learner, preset = begun(data, options, device, report)
+        learner, preset = begun(data, options, device, report, run)
         folder = Run.create(
             run, RunInfo(data.root.resolve(), options, preset, data.having("train"), data.classes), learner.scene
         )
@@ -70,11 +70,11 @@ def _train(
         while (fraction := watch.fraction) < 1.0:
             learner.step(fraction)
             watch.look()
+        return watch.finish()
     except Cancelled:
         raise Cancelled(watch.finish()) from None
     finally:
         learner.close()
-    return watch.finish()
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from srn_engine.cameras import Camera
+from srn_engine.model.fast.code_file import VALUE, CodeFile, Tensors
 from srn_engine.model.fast.codes import PER_BRICK, Layout
 from srn_engine.model.fast.encoder import ViewEncoder
 from srn_engine.model.fast.generator import COLOURS, BrickGenerator
@@ -33,15 +35,20 @@ class FastManyScene(NeuralScene):
     """
 
     hulls: Tensor
+    values: nn.ParameterList | CodeFile
     semantic_head: LinearSemanticHead | None
 
-    def __init__(self, preset: FastManyPreset, hulls: Tensor, classes: int) -> None:
+    def __init__(self, preset: FastManyPreset, hulls: Tensor, classes: int, folder: Path | None = None) -> None:
+        """`folder`: where to keep the codes, in a file, while they are learned; None for in memory."""
         super().__init__()
         self.preset = preset
         self.register_buffer("hulls", hulls)
         self._layouts: OrderedDict[int, Layout] = OrderedDict()
         counts = [len(self.layout(number).places) for number in range(len(hulls))]
-        self.values = nn.ParameterList(torch.zeros(count, preset.channels) for count in counts)
+        if folder is None:
+            self.values = nn.ParameterList(torch.zeros(count, preset.channels) for count in counts)
+        else:
+            self.values = CodeFile(folder, counts, preset.channels)
         self.generator = BrickGenerator(preset.channels, preset.hidden, preset.side, preset.initial_density)
         self.encoder = ViewEncoder(preset.channels, preset.side, preset.encoder_widths)
         self.marcher = VolumeMarcher(preset.step, preset.density_scale)
@@ -70,17 +77,32 @@ class FastManyScene(NeuralScene):
             scene.guess(number, seen)
         return scene
 
+    def keep_codes_in(self, folder: Path) -> CodeFile:
+        """Moves the codes into a file in `folder`, to be learned one at a time."""
+        held = [self.values[number] for number in range(len(self.hulls))]
+        codes = CodeFile(folder, [len(values) for values in held], self.preset.channels).to(self.device)
+        for number, values in enumerate(held):
+            codes.write(number, VALUE, values)
+        self.values = codes
+        return codes
+
     @torch.no_grad()
     def guess(self, instance: int, seen: PosedPictures) -> None:
         """Gives an instance the code that the encoder finds in its pictures."""
         self.values[instance].copy_(self.encoder(seen)[self.layout(instance).places])
 
+    def tensors(self) -> Mapping[str, Tensor]:
+        if isinstance(self.values, CodeFile):
+            return Tensors(self.state_dict() | self.values.parts("values.", VALUE))
+        return self.state_dict()
+
     def code_parameters(self) -> list[nn.Parameter]:
-        return list(self.values)
+        return list(self.values.parameters())
 
     def code(self, instance: int) -> Tensor:
-        code = self.values[instance].new_zeros(self.preset.side**3, self.preset.channels)
-        placed: Tensor = code.index_put((self.layout(instance).places,), self.values[instance])
+        values = self.values[instance]
+        code = values.new_zeros(self.preset.side**3, self.preset.channels)
+        placed: Tensor = code.index_put((self.layout(instance).places,), values)
         return placed.reshape(-1)
 
     def condition(self, codes: Tensor, instances: Sequence[int] | None = None) -> Sequence[Scene]:
