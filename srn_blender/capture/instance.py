@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,24 +52,36 @@ def gather_objects(objects: Sequence[bpy.types.Object]) -> list[bpy.types.Object
     return renderable
 
 
-def measure_parts(depsgraph: bpy.types.Depsgraph) -> list[Part]:
-    """The geometry that `depsgraph` shows, instances included.
+def shown_geometry(
+    depsgraph: bpy.types.Depsgraph, members: Collection[bpy.types.Object] | None, kinds: Collection[str]
+) -> Iterator[tuple[Any, Array]]:
+    """Each evaluated object of some `kinds` that `depsgraph` shows, and its matrix (4, 4); instances included.
+
+    members: where given, these objects and what they instance alone. An object is not to be kept beyond its step.
+    """
+    for shown in depsgraph.object_instances:
+        evaluated: Any = shown.object
+        source: Any = shown.parent if shown.is_instance else evaluated
+        if shown.show_self and evaluated.type in kinds and (members is None or source.original in members):
+            yield evaluated, np.array(shown.matrix_world, np.float64)
+
+
+def measure_parts(
+    depsgraph: bpy.types.Depsgraph, members: Collection[bpy.types.Object] | None = None
+) -> list[Part]:
+    """The geometry that `depsgraph` shows, instances included; of `members` alone where they are given.
 
     Raises UserError where there is not one face.
     """
     meshes: dict[int, tuple[Array, tuple[bpy.types.Material | None, ...]]] = {}
     parts = []
-    for shown in depsgraph.object_instances:
-        evaluated: Any = shown.object
-        if not shown.show_self or evaluated.type not in SURFACES | BOXES:
-            continue
+    for evaluated, matrix in shown_geometry(depsgraph, members, SURFACES | BOXES):
         # Instances of one object share its geometry, which is read only once.
         key = evaluated.as_pointer()
         if key not in meshes:
             meshes[key] = _read_surface(evaluated) if evaluated.type in SURFACES else _read_box(evaluated)
         points, materials = meshes[key]
         if len(points):
-            matrix = np.array(shown.matrix_world, np.float64)
             parts.append(Part(points @ matrix[:3, :3].T + matrix[:3, 3], evaluated.original, materials))
     if not parts:
         raise UserError("Select an object with faces: what is selected has none to render.")
@@ -89,7 +101,7 @@ def _read_surface(evaluated: Any) -> tuple[Array, tuple[bpy.types.Material | Non
     slots = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("material_index", slots)
     on_mesh = list(mesh.materials)
-    materials = tuple(_material(evaluated, on_mesh, int(slot)) for slot in np.unique(slots))
+    materials = tuple(material_of_slot(evaluated, on_mesh, int(slot)) for slot in np.unique(slots))
     used = points.reshape(-1, 3)[np.unique(corners)].astype(np.float64)
     evaluated.to_mesh_clear()
     return used, materials
@@ -100,7 +112,7 @@ def _read_box(evaluated: Any) -> tuple[Array, tuple[bpy.types.Material | None, .
     return np.array(evaluated.bound_box, np.float64), materials
 
 
-def _material(evaluated: Any, on_mesh: list[Any], slot: int) -> bpy.types.Material | None:
+def material_of_slot(evaluated: Any, on_mesh: list[Any], slot: int) -> bpy.types.Material | None:
     """The material of a slot as Blender resolves it: a slot past the last counts as the last."""
     slots = evaluated.material_slots
     if len(slots):
