@@ -7,7 +7,7 @@ list classes that hold several sources each; without a list every source is a cl
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +85,12 @@ def find_sources(parts: Sequence[Part], kind: str, label_property: str) -> list[
                 carriers[carrier.as_pointer()] = carrier
     if len(found) > MAX_INDEX:
         raise UserError(f"Set Labels to None or join some parts: {len(found)} sources are more than {MAX_INDEX}.")
-    names = sorted(found, key=lambda name: (name in (NO_MATERIAL, NO_VALUE), name))
-    return [Source(name, tuple(found[name].values())) for name in names]
+    return [Source(name, tuple(found[name].values())) for name in in_order(found)]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The names of sources by the alphabet; what has no material or no value comes last."""
+    return sorted(names, key=lambda name: (name in (NO_MATERIAL, NO_VALUE), name))
 
 
 def _sources_of(part: Part, kind: str, label_property: str) -> Iterator[tuple[str, Any]]:
