@@ -1,18 +1,18 @@
 """What a request may ask for: each method's parameters, checked, one sentence for what is wrong."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from srn_engine.server.fields import Fields, InvalidParams, finite
+from srn_engine.server.folders import Folders
+from srn_engine.server.names import is_folder_name
+from srn_engine.server.storage import SentFile
+
 MAX_SIDE = 8192  # pixels
-MAX_WORDS = 4096  # characters of a path or a name
+MAX_OFFERED = 4096  # files of one offer: some 500 kB
 PASSES = ("colour", "depth", "normal", "semantic")
 SPLITS = ("train", "val", "test")
-
-
-class InvalidParams(Exception):
-    """A parameter that is missing or wrong, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -68,125 +68,128 @@ class Shutdown:
     pass
 
 
+@dataclass(frozen=True)
+class OfferFiles:
+    files: tuple[SentFile, ...]
+
+
+@dataclass(frozen=True)
+class SendFile:
+    """A piece of `file`, which begins at `offset`; its bytes come as the frame's data."""
+
+    file: SentFile
+    offset: int
+
+
+@dataclass(frozen=True)
+class FetchFile:
+    sha256: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class StoreFolder:
+    """manifest: the hash of a file that has come."""
+
+    name: str
+    manifest: str
+
+
+@dataclass(frozen=True)
+class ListFolder:
+    folder: Path
+
+
 JobParams = Train | Render | Evaluate
-Params = Hello | JobParams | Cancel | Jobs | Shutdown
+StorageParams = OfferFiles | SendFile | FetchFile | StoreFolder | ListFolder
+Params = Hello | JobParams | Cancel | Jobs | Shutdown | StorageParams
 
 
-class _Fields:
-    """Takes a JSON object's fields one by one, checking each; `end` refuses what nobody took."""
-
-    def __init__(self, fields: object, what: str = "params") -> None:
-        if not isinstance(fields, dict):
-            raise InvalidParams(f"`{what}` must be an object.")
-        self._fields = dict(fields)
-
-    def has(self, name: str) -> bool:
-        return name in self._fields
-
-    def take(self, name: str) -> object:
-        if name not in self._fields:
-            raise InvalidParams(f"`{name}` is missing.")
-        return self._fields.pop(name)
-
-    def end(self) -> None:
-        for name in self._fields:
-            raise InvalidParams(f"`{shown(name)}` is unknown.")
-
-    def text(self, name: str) -> str:
-        value = self.take(name)
-        if not isinstance(value, str) or len(value) > MAX_WORDS or not _printable(value):
-            raise InvalidParams(f"`{name}` must be text of at most {MAX_WORDS} characters.")
-        return value
-
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = self.take(name)
-        if not isinstance(value, str) or value not in choices:
-            raise InvalidParams(f"`{name}` must be one of {', '.join(choices)}.")
-        return value
-
-    def folder(self, name: str) -> Path:
-        path = Path(self.text(name))
-        if not path.is_absolute():
-            raise InvalidParams(f"`{name}` must be an absolute path on the engine's machine.")
-        return path
-
-    def flag(self, name: str) -> bool:
-        value = self.take(name)
-        if not isinstance(value, bool):
-            raise InvalidParams(f"`{name}` must be true or false.")
-        return value
-
-    def number(self, name: str, positive: bool = False) -> float:
-        value = _finite(self.take(name))
-        if value is None or (positive and value <= 0):
-            raise InvalidParams(f"`{name}` must be a {'positive ' if positive else ''}number.")
-        return value
-
-    def integer(self, name: str, least: int, most: int = 2**53) -> int:
-        value = self.take(name)
-        if type(value) is not int or not least <= value <= most:
-            raise InvalidParams(f"`{name}` must be an integer from {least} to {most}.")
-        return value
+def read_params(method: str, params: object, folders: Folders) -> Params:
+    """The checked parameters of a method out of `METHODS`; InvalidParams where they will not do."""
+    fields = Fields(params)
+    read = METHODS[method](fields, folders)
+    fields.end()
+    return read
 
 
-def _hello(params: object) -> Hello:
-    fields = _Fields(params)
+def _hello(fields: Fields, folders: Folders) -> Hello:
+    hello = Hello(fields.integer("protocol", 0), fields.text("client"))
     # Only what every version has in common: a client of another version is to learn which side to update.
-    return Hello(fields.integer("protocol", 0), fields.text("client"))
+    fields.ignore_rest()
+    return hello
 
 
-def _train(params: object) -> Train:
-    fields = _Fields(params)
-    train = Train(
-        dataset=fields.folder("dataset"),
-        run=fields.folder("run"),
+def _train(fields: Fields, folders: Folders) -> Train:
+    return Train(
+        dataset=fields.folder("dataset", folders.to_read),
+        run=fields.folder("run", folders.to_write),
         preset=fields.text("preset") if fields.has("preset") else None,
         seconds=fields.number("seconds", positive=True) if fields.has("seconds") else None,
         steps=fields.integer("steps", 1) if fields.has("steps") else None,
         seed=fields.integer("seed", 0) if fields.has("seed") else None,
         resume=fields.has("resume") and fields.flag("resume"),
     )
-    fields.end()
-    return train
 
 
-def _render(params: object) -> Render:
-    fields = _Fields(params)
-    run, instance = fields.folder("run"), fields.text("instance")
-    camera, passes = _camera(fields.take("camera")), _passes(fields.take("passes"))
-    fields.end()
-    return Render(run, instance, camera, passes)
+def _render(fields: Fields, folders: Folders) -> Render:
+    run, instance = fields.folder("run", folders.to_read), fields.text("instance")
+    return Render(run, instance, _camera(fields.take("camera")), _passes(fields.take("passes")))
 
 
-def _evaluate(params: object) -> Evaluate:
-    fields = _Fields(params)
-    evaluate = Evaluate(
-        run=fields.folder("run"),
-        dataset=fields.folder("dataset"),
+def _evaluate(fields: Fields, folders: Folders) -> Evaluate:
+    return Evaluate(
+        run=fields.folder("run", folders.to_read),
+        dataset=fields.folder("dataset", folders.to_read),
         split=fields.choice("split", SPLITS),
-        report=fields.folder("report") if fields.has("report") else None,
+        report=fields.folder("report", folders.to_write) if fields.has("report") else None,
     )
-    fields.end()
-    return evaluate
 
 
-def _cancel(params: object) -> Cancel:
-    fields = _Fields(params)
-    cancel = Cancel(fields.integer("job", 1))
-    fields.end()
-    return cancel
+def _cancel(fields: Fields, folders: Folders) -> Cancel:
+    return Cancel(fields.integer("job", 1))
 
 
-def _jobs(params: object) -> Jobs:
-    fields = _Fields(params)
-    fields.end()
+def _jobs(fields: Fields, folders: Folders) -> Jobs:
     return Jobs()
 
 
-def _shutdown(params: object) -> Shutdown:
-    fields = _Fields(params)
-    fields.end()
+def _shutdown(fields: Fields, folders: Folders) -> Shutdown:
     return Shutdown()
+
+
+def _offer_files(fields: Fields, folders: Folders) -> OfferFiles:
+    files = fields.take("files")
+    if not isinstance(files, list) or not 1 <= len(files) <= MAX_OFFERED:
+        raise InvalidParams(f"`files` must be a list of 1 to {MAX_OFFERED} files.")
+    return OfferFiles(tuple(_sent_file(file) for file in files))
+
+
+def _send_file(fields: Fields, folders: Folders) -> SendFile:
+    size = fields.integer("size", 0)
+    return SendFile(SentFile(fields.sha256("sha256"), size), fields.integer("offset", 0, size))
+
+
+def _fetch_file(fields: Fields, folders: Folders) -> FetchFile:
+    return FetchFile(fields.sha256("sha256"), fields.integer("offset", 0))
+
+
+def _store_folder(fields: Fields, folders: Folders) -> StoreFolder:
+    name = fields.text("name")
+    if not is_folder_name(name):
+        raise InvalidParams("`name` must be up to 100 letters, digits, `-`, `_` and `.`, and no device's name.")
+    return StoreFolder(name, fields.sha256("manifest"))
+
+
+def _list_folder(fields: Fields, folders: Folders) -> ListFolder:
+    return ListFolder(fields.folder("folder", folders.to_read))
+
+
+def _sent_file(value: object) -> SentFile:
+    fields = Fields(value, "files")
+    file = SentFile(fields.sha256("sha256"), fields.integer("size", 0))
+    fields.end()
+    return file
 
 
 def _passes(value: object) -> tuple[str, ...]:
@@ -198,7 +201,7 @@ def _passes(value: object) -> tuple[str, ...]:
 
 
 def _camera(value: object) -> Mapping[str, object]:
-    fields = _Fields(value, "camera")
+    fields = Fields(value, "camera")
     camera: dict[str, object] = {"pose": _pose(fields.take("pose"))}
     camera |= {name: fields.number(name, positive=True) for name in ("fl_x", "fl_y")}
     camera |= {name: fields.number(name) for name in ("cx", "cy")}
@@ -215,35 +218,13 @@ def _pose(value: object) -> list[list[float]]:
 
 def _pose_row(value: object) -> list[float]:
     if isinstance(value, list) and len(value) == 4:
-        numbers = [number for item in value if (number := _finite(item)) is not None]
+        numbers = [number for item in value if (number := finite(item)) is not None]
         if len(numbers) == 4:
             return numbers
     raise InvalidParams("`pose` must be 4 rows of 4 numbers.")
 
 
-def _finite(value: object) -> float | None:
-    """`value` as a float; None if it is no number or not finite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _printable(text: str) -> bool:
-    """Whether `text` can be part of a path: no NUL, no lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def shown(value: object) -> str:
-    """A client's own word, short enough for a sentence."""
-    text = str(value)
-    return text if len(text) <= 40 else text[:40] + "…"
-
-
-METHODS: Mapping[str, Callable[[object], Params]] = {
+METHODS: Mapping[str, Callable[[Fields, Folders], Params]] = {
     "hello": _hello,
     "train": _train,
     "render": _render,
@@ -251,5 +232,10 @@ METHODS: Mapping[str, Callable[[object], Params]] = {
     "cancel": _cancel,
     "jobs": _jobs,
     "shutdown": _shutdown,
+    "files.offer": _offer_files,
+    "files.send": _send_file,
+    "files.fetch": _fetch_file,
+    "folder.store": _store_folder,
+    "folder.list": _list_folder,
 }
-"""For each method what checks its JSON parameters; it raises InvalidParams."""
+"""For each method what takes and checks its parameters; it raises InvalidParams."""

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from srn_engine.server.params import METHODS, InvalidParams, Params, shown
+from srn_engine.server.fields import InvalidParams, shown
+from srn_engine.server.folders import Folders
+from srn_engine.server.params import METHODS, Params, read_params
 
 PROTOCOL = 1
-MAX_TEXT = 2**20  # bytes of one text frame
+MAX_TEXT = 2**20  # bytes of one text frame, or of one binary frame from a client
+MAX_PIECE = MAX_TEXT - 4096  # bytes of a piece of a file: its frame has room for a line of JSON before it
 MAX_ARRAY = 2**30  # bytes of one array, its header not counted
 
 PARSE_ERROR = -32700
@@ -22,6 +25,8 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 WRONG_PROTOCOL = -32010
 CANNOT = -32011
+
+WITH_DATA = frozenset({"files.send"})  # requests that come in a binary frame: a line of JSON, then data
 
 
 class ProtocolError(Exception):
@@ -39,13 +44,17 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Request:
+    """`data` is the piece of a file that came with it; empty where none may."""
+
     id: int
     method: str
     params: Params
+    data: bytes = b""
 
 
-def decode_request(text: str) -> Request:
-    """The request in a text frame; ProtocolError where it is none."""
+def decode_request(frame: str | bytes, folders: Folders) -> Request:
+    """The request in a frame; ProtocolError where it is none. folders: what the names in it stand for."""
+    text, data = (frame, b"") if isinstance(frame, str) else _split(frame)
     message = _parse(text)
     if not isinstance(message, dict):
         raise ProtocolError(INVALID_REQUEST, "A request is one JSON object; batches are not supported.")
@@ -58,14 +67,22 @@ def decode_request(text: str) -> Request:
     method = message.get("method")
     if not isinstance(method, str) or method not in METHODS:
         raise ProtocolError(UNKNOWN_METHOD, f"There is no method {shown(method)}.", number)
+    if isinstance(frame, bytes) != (method in WITH_DATA):
+        kind = "a binary" if method in WITH_DATA else "a text"
+        raise ProtocolError(INVALID_REQUEST, f"{method} comes in {kind} frame.", number)
     try:
-        return Request(number, method, METHODS[method](message.get("params", {})))
+        return Request(number, method, read_params(method, message.get("params", {}), folders), data)
     except InvalidParams as error:
         raise ProtocolError(INVALID_PARAMS, f"{method}: {error}", number) from None
 
 
 def encode_result(request: int, result: object) -> str:
     return _encode({"jsonrpc": "2.0", "id": request, "result": plain(result)})
+
+
+def encode_piece(request: int, result: object, data: bytes) -> bytes:
+    """A result and the piece of a file that it speaks of, in one binary frame."""
+    return encode_result(request, result).encode() + b"\n" + data
 
 
 def encode_error(error: ProtocolError) -> str:
@@ -121,6 +138,14 @@ def _encode(message: Mapping[str, object]) -> str:
     if len(text) > MAX_TEXT:
         raise TooLarge(f"A message of {len(text)} bytes is over the limit of {MAX_TEXT}.")
     return text
+
+
+def _split(frame: bytes) -> tuple[str, bytes]:
+    line, _, data = frame.partition(b"\n")
+    try:
+        return line.decode(), data
+    except UnicodeDecodeError:
+        raise ProtocolError(INVALID_REQUEST, "A binary frame begins with a request, one line of JSON.") from None
 
 
 def _parse(text: str) -> object:

@@ -21,9 +21,11 @@ from srn_engine.errors import UserError
 from srn_engine.server import protocol
 from srn_engine.server.jobs import JobQueue, Work
 from srn_engine.server.server import About, EngineServer
+from srn_engine.server.storage import GIB, Storage
 from srn_engine.server.work import engine_work, presets
 
 STOP_SECONDS = 10.0  # for a training to save what it has learned
+STORAGE_LIMIT = 50.0  # GiB
 
 log = logging.getLogger(__name__)
 
@@ -40,41 +42,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     token.add_argument(
         "--token-file", type=Path, metavar="FILE", help="read the token from a file that only you can read"
     )
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        metavar="DIR",
+        help="for clients on other machines: keep the datasets that they send, and their runs, in this folder",
+    )
+    parser.add_argument(
+        "--storage-limit",
+        type=_positive,
+        default=STORAGE_LIMIT,
+        metavar="GIB",
+        help=f"how much the storage may hold (default: {STORAGE_LIMIT:g} GiB)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves as `args` say (`host`, `port`, `token_stdin`, `token_file`, `device`); the exit status."""
-    serve(args.host, args.port, read_token(args), args.device, watch_stdin=args.token_stdin)
+    """Serves as `args` say (those of `add_arguments`, and `device`); the exit status."""
+    about = About(__version__, str(args.device), torch.__version__, presets())
+    serve_work(engine_work(args.device), about, args)
     return 0
 
 
-def read_token(args: argparse.Namespace) -> str:
-    """The token from where `args` say; UserError where there is none."""
-    return _token_from_stdin() if args.token_stdin else _token_from_file(args.token_file)
+def serve_work(work: Mapping[str, Work], about: About, args: argparse.Namespace) -> None:
+    """Serves any table of work as `args` say, until a client, a signal or the end of standard input stops it.
 
-
-def serve(host: str, port: int, token: str, device: torch.device, watch_stdin: bool = False) -> None:
-    """Serves the engine's jobs on `device` until a client, a signal or the end of standard input stops it.
-
-    `port` 0 takes a free one. Raises UserError where the address cannot be had.
+    Raises UserError where the address cannot be had, there is no token, or other machines would need a storage.
     """
-    about = About(__version__, str(device), torch.__version__, presets())
-    serve_work(engine_work(device), about, host, port, token, watch_stdin)
-
-
-def serve_work(
-    work: Mapping[str, Work], about: About, host: str, port: int, token: str, watch_stdin: bool = False
-) -> None:
-    """Like `serve`, for any table of work."""
+    token = _token_from_stdin() if args.token_stdin else _token_from_file(args.token_file)
     if not token:
         raise UserError("The token is empty: give the engine a line of text that is hard to guess.")
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # it logs every stranger's handshake as an error
-    with _listen(host, port) as listener:
-        asyncio.run(_serve(work, about, listener, token, watch_stdin))
+    with _listen(args.host, args.port) as listener:
+        if args.storage is None and not _is_loopback(listener):
+            raise UserError(f"Other machines reach {args.host}: add --storage DIR, a folder for what they send.")
+        storage = Storage(args.storage, round(args.storage_limit * GIB)) if args.storage is not None else None
+        asyncio.run(_serve(work, about, listener, token, storage, args.token_stdin))
 
 
 async def _serve(
-    work: Mapping[str, Work], about: About, listener: socket.socket, token: str, watch_stdin: bool
+    work: Mapping[str, Work],
+    about: About,
+    listener: socket.socket,
+    token: str,
+    storage: Storage | None,
+    watch_stdin: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -87,7 +99,7 @@ async def _serve(
     if watch_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
     jobs = JobQueue(work)
-    async with EngineServer(token, about, jobs, stop).serve(listener):
+    async with EngineServer(token, about, jobs, stop, storage).serve(listener):
         _say_ready(about, listener)
         await stopped.wait()
         if not await asyncio.to_thread(jobs.close, STOP_SECONDS):
@@ -99,10 +111,14 @@ def _say_ready(about: About, listener: socket.socket) -> None:
     ready = {"srn_engine": about.engine, "protocol": protocol.PROTOCOL, "host": host, "port": port}
     print(json.dumps(ready), flush=True)
     sys.stdout = sys.stderr  # whatever a library prints from here on belongs to the log
-    if not ipaddress.ip_address(host).is_loopback:
+    if not _is_loopback(listener):
         log.warning(
             "Listening on %s: whoever can read this network's traffic can read the token; prefer an ssh tunnel", host
         )
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -124,6 +140,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:  # the resolver would wrap it round
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("it must be a positive number")
+    return number
 
 
 def _token_from_stdin() -> str:

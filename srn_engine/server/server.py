@@ -16,8 +16,10 @@ from websockets.http11 import Response as HttpResponse
 
 from srn_engine.errors import UserError
 from srn_engine.server import params, protocol
+from srn_engine.server.folders import Folders, Paths
 from srn_engine.server.jobs import JobQueue, JobState
 from srn_engine.server.protocol import ProtocolError, Request
+from srn_engine.server.storage import Storage
 
 MAX_PENDING = 4  # progress notifications; a client that reads more slowly misses some
 
@@ -35,9 +37,13 @@ class About:
 class EngineServer:
     """Answers any number of clients that know the token; `stop` is called when one asks for shutdown."""
 
-    def __init__(self, token: str, about: About, jobs: JobQueue, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, token: str, about: About, jobs: JobQueue, stop: Callable[[], None], storage: Storage | None = None
+    ) -> None:
         self._authorization = f"Bearer {token}".encode()
         self._about = about
+        self._storage = storage
+        self._folders: Folders = storage or Paths()
         self._jobs = jobs
         self._stop = stop
 
@@ -80,12 +86,10 @@ class EngineServer:
     async def _answer(self, connection: "_Connection", frame: str | bytes, greeted: bool) -> bool:
         """Answers one frame; whether with a result."""
         try:
-            if isinstance(frame, bytes):
-                raise ProtocolError(protocol.INVALID_REQUEST, "A client sends text frames only.")
-            request = protocol.decode_request(frame)
+            request = protocol.decode_request(frame, self._folders)
             if not (greeted or isinstance(request.params, params.Hello)):
                 raise ProtocolError(protocol.INVALID_REQUEST, "The first request must be `hello`.", request.id)
-            reply = self._reply(request, connection)
+            reply = await self._reply(request, connection)
         except ProtocolError as error:
             await connection.send([protocol.encode_error(error)])
             return False
@@ -94,13 +98,36 @@ class EngineServer:
             self._stop()
         return True
 
-    def _reply(self, request: Request, connection: "_Connection") -> str:
+    async def _reply(self, request: Request, connection: "_Connection") -> str | bytes:
         try:
+            if isinstance(request.params, params.StorageParams):
+                return await asyncio.to_thread(self._use_storage, request)  # it waits for the disk
             return protocol.encode_result(request.id, self._do(request, connection))
         except UserError as error:
             raise ProtocolError(protocol.CANNOT, str(error), request.id) from None
         except protocol.TooLarge as error:
             raise ProtocolError(protocol.INTERNAL_ERROR, str(error), request.id) from None
+
+    def _use_storage(self, request: Request) -> str | bytes:
+        if self._storage is None:
+            raise UserError("This engine has no storage and takes paths alone: start it with --storage DIR.")
+        match request.params:
+            case params.OfferFiles(files):
+                missing = self._storage.offer(files).items()
+                return _result(request, missing=[{"sha256": file.sha256, "offset": at} for file, at in missing])
+            case params.SendFile(file, offset):
+                if offset + len(request.data) > file.size:
+                    sentence = "files.send: the piece reaches beyond the file's size."
+                    raise ProtocolError(protocol.INVALID_PARAMS, sentence, request.id)
+                return _result(request, offset=self._storage.send(file, offset, request.data))
+            case params.StoreFolder(name, manifest):
+                return _result(request, folder=self._storage.store(name, manifest))
+            case params.ListFolder(folder):
+                return _result(request, files=[asdict(file) for file in self._storage.list_files(folder)])
+            case params.FetchFile(sha256, offset):
+                piece, size = self._storage.fetch(sha256, offset, protocol.MAX_PIECE)
+                return protocol.encode_piece(request.id, {"size": size}, piece)
+        raise AssertionError(request.method)
 
     def _do(self, request: Request, connection: "_Connection") -> object:
         match request.params:
@@ -108,7 +135,7 @@ class EngineServer:
                 if hello.protocol != protocol.PROTOCOL:
                     message = protocol.which_side_to_update(hello.protocol)
                     raise ProtocolError(protocol.WRONG_PROTOCOL, message, request.id)
-                return {"protocol": protocol.PROTOCOL} | asdict(self._about)
+                return {"protocol": protocol.PROTOCOL} | asdict(self._about) | {"storage": self._storage is not None}
             case params.Cancel(number):
                 return {"cancelled": self._jobs.cancel(number)}
             case params.Jobs():
@@ -116,7 +143,12 @@ class EngineServer:
             case params.Shutdown():
                 return None
             case job:
+                assert isinstance(job, params.JobParams)
                 return {"job": self._jobs.submit(request.method, job, connection.notify).number}
+
+
+def _result(request: Request, **result: object) -> str:
+    return protocol.encode_result(request.id, result)
 
 
 class _Connection:

@@ -81,7 +81,7 @@ def main() -> None:
     args = parser.parse_args(sys.argv[1:])
     about = About("0.0.0", "cpu", torch.__version__, ["save", "fail", "bug"])
     try:
-        serve.serve_work(WORK, about, args.host, args.port, serve.read_token(args), args.token_stdin)
+        serve.serve_work(WORK, about, args)
     except UserError as error:
         sys.exit(str(error))
 
