@@ -8,18 +8,24 @@ FOLDER/installed.json   the stamp, written last: without it, what is there was i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+
 ABSENT, INTERRUPTED, BROKEN, OUTDATED, COMPLETE = "absent", "interrupted", "broken", "outdated", "complete"
 
 # The engine's wheel travels in the extension as a file: it is not for Blender's own Python.
 WHEEL_FOLDER = Path(__file__).resolve().parents[1] / "engine_wheel"
+
+MARK = "SRN for Blender has made this folder for its engine. Remove Engine in the add-on's preferences clears it.\n"
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ class Installation:
         return self.folder / "installed.json"
 
     @property
+    def mark(self) -> Path:
+        return self.folder / "srn_engine.txt"
+
+    @property
     def interpreter(self) -> Path:
         return self.environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
@@ -66,6 +76,36 @@ class Installation:
         except (OSError, ValueError):
             return {}
         return stamped if isinstance(stamped, dict) else {}
+
+    def begin(self) -> None:
+        """Makes ready for an installation: from here on nothing is whole.
+
+        UserError where the folder holds something else, or cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any(self.folder.iterdir()):
+                self.check_ours()
+            self.mark.write_text(MARK, encoding="utf-8")
+            self.stamp.unlink(missing_ok=True)
+            self.log.write_bytes(b"")
+            self.temporary.mkdir(exist_ok=True)
+        except OSError as error:
+            sentence = f"{self.folder} cannot be written ({error.strerror}): choose another folder in the preferences."
+            raise UserError(sentence) from None
+
+    def check_ours(self) -> None:
+        """UserError where the add-on has not made what is in the folder."""
+        if not self.mark.is_file() or self.environment.is_symlink():
+            raise UserError(f"{self.folder} holds other files than the engine: choose another folder for it.")
+
+    def clear(self) -> None:
+        """Removes our own small files, and the folder where nothing else is in it."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        for file in (self.stamp, self.log, self.mark):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else's files are in it
+            self.folder.rmdir()
 
     def write_stamp(self, wheel: Path, torch_build: str) -> None:
         """Says that all is there; the last step of installing."""

@@ -7,11 +7,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 from .process import NO_WINDOW
 
 AUTO = "AUTO"
+ANSWER_SECONDS = 20.0
 PYTORCH_INDEX = "https://download.pytorch.org/whl/"
 
 # CUDA 13 needs this driver, and a card of at least this compute capability; CUDA 12.6 is for the others.
@@ -53,8 +55,8 @@ def proposed() -> TorchBuild | None:
     question = _ask_for_card()
     if question is None:
         return CPU
-    if question.poll() is None:
-        return None
+    if question.tool.poll() is None:  # with a broken driver it may never answer
+        return None if time.monotonic() < question.deadline else CPU
     return _answered(question)
 
 
@@ -74,14 +76,20 @@ def build_for(answer: str) -> TorchBuild:
     return CUDA_13 if CUDA_13 in builds else CUDA_12 if builds else CPU
 
 
+@dataclass(frozen=True, eq=False)
+class _Question:
+    tool: subprocess.Popen[str]
+    deadline: float
+
+
 @functools.cache
-def _ask_for_card() -> subprocess.Popen[str] | None:
-    """Asks NVIDIA's own tool, once; it may take seconds. None where there is no such tool."""
+def _ask_for_card() -> _Question | None:
+    """Starts NVIDIA's own tool, once; it may take seconds. None where there is no such tool."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
     try:
-        return subprocess.Popen(
+        asked = subprocess.Popen(
             [tool, "--query-gpu=compute_cap,driver_version", "--format=csv,noheader"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -90,9 +98,11 @@ def _ask_for_card() -> subprocess.Popen[str] | None:
             creationflags=NO_WINDOW,
         )
     except OSError:
-        return None
+        return None  # it cannot be run: there is no driver either
+    return _Question(asked, time.monotonic() + ANSWER_SECONDS)
 
 
 @functools.cache
-def _answered(question: subprocess.Popen[str]) -> TorchBuild:
-    return build_for(question.communicate()[0] if question.returncode == 0 else "")
+def _answered(question: _Question) -> TorchBuild:
+    said = question.tool.communicate()[0]
+    return build_for(said) if question.tool.returncode == 0 else CPU

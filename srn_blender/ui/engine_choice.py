@@ -10,7 +10,7 @@ import bpy
 
 from ..engine.engine import engine
 from ..engine.installation import COMPLETE, OUTDATED, Installation, bundled_wheel
-from ..engine.process import default_interpreter, parse_host
+from ..engine.process import check_interpreter, default_interpreter, parse_host
 from ..errors import UserError
 
 # The add-on itself: bl_ext.<repository>.srn when installed, srn_blender when a script imports it.
@@ -48,6 +48,14 @@ def interpreter_of(context: Any) -> str:
     return chosen or default_interpreter()
 
 
+def checked_interpreter(context: Any) -> Path:
+    """The interpreter to start the engine with; UserError where it is not there."""
+    interpreter = interpreter_of(context)
+    if not interpreter and source_of(context) == INSTALLED:
+        raise UserError("The engine is not installed: press Install Engine first.")
+    return check_interpreter(interpreter)
+
+
 def installation_of(context: Any) -> Installation:
     """Where the add-on's own engine is, or is going to be."""
     preferences = preferences_of(context)
@@ -72,10 +80,7 @@ def open_engine(context: Any) -> None:
             ask_to_go_online("Connecting to another computer")
         engine().connect(host, port, preferences.token.strip())
         return
-    interpreter = interpreter_of(context)
-    if not interpreter and source_of(context) == INSTALLED:
-        raise UserError("The engine is not installed: press Install Engine first.")
-    engine().start(interpreter)
+    engine().start(checked_interpreter(context))
 
 
 def ask_to_go_online(what: str) -> None:

@@ -27,7 +27,7 @@ class LongWork:
             return {"CANCELLED"}
         task: Task = self._task
         while task.state == RUNNING:
-            _step(task)
+            take_step(task)
             time.sleep(task.pause)
         return self._report(task)
 
@@ -52,7 +52,7 @@ class LongWork:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
-            _step(task)
+            take_step(task)
         finally:
             if task.state != RUNNING:
                 self._leave(context)
@@ -93,7 +93,8 @@ class LongWork:
         return {"FINISHED" if task.state == DONE else "CANCELLED"}
 
 
-def _step(task: Task) -> None:
+def take_step(task: Task) -> None:
+    """One step of a task; what goes wrong in it ends the task."""
     if task.state != RUNNING:  # something else ended it, such as saving the file
         return
     try:

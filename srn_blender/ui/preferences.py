@@ -9,6 +9,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..engine.torch_builds import AUTO, BUILDS
 from .engine_choice import ADD_ON, INSTALLED, SOURCES
+from .engine_setup import draw_preferences
 
 
 class SRN_AddonPreferences(bpy.types.AddonPreferences):
@@ -54,7 +55,7 @@ class SRN_AddonPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Any) -> None:
-        self.layout.prop(self, "interpreter")
+        draw_preferences(self.layout, context, self)
 
 
 def register() -> None:

@@ -15,8 +15,16 @@ from srn_engine.errors import UserError
 
 SECONDS = 1.0  # of measuring
 SIZE = 1024  # of the matrices
-# Between them these load every package that the engine needs.
-PARTS = ("model.fast.march_kernels", "server.work", "train.learners", "results.mesh", "results.embedding", "report")
+# Between them these load nearly every package that the engine needs.
+PARTS = (
+    "model.fast.march_kernels",
+    "server.server",
+    "server.work",
+    "train.learners",
+    "results.mesh",
+    "results.embedding",
+    "report",
+)
 
 
 def add(commands: Any) -> None:
