@@ -208,7 +208,7 @@ class Storage:
         self._used = measure(self.root)
         if self._used + room > self._limit:
             raise UserError(
-                f"The engine's storage holds {self._used / GIB:.1f} of {self._limit / GIB:.1f} GiB and "
-                f"{room / GIB:.1f} GiB more are to come: delete folders under {self.root / SENT} or "
+                f"The engine's storage holds {self._used / GIB:.2f} of {self._limit / GIB:.2f} GiB and "
+                f"{room / GIB:.2f} GiB more are to come: delete folders under {self.root / SENT} or "
                 f"{self.root / RUNS} there, or start the engine with a greater --storage-limit."
             )

@@ -120,6 +120,26 @@ class RawClient:
             if state["job"] == job and state["state"] in states:
                 return state
 
+    def send_piece(self, data: bytes, **params: object) -> dict:
+        """The answer to `files.send`, a result or an error."""
+        self._count += 1
+        message = {"jsonrpc": "2.0", "id": self._count, "method": "files.send", "params": params}
+        SCHEMA.validate(message)
+        answer = self.raw(json.dumps(message).encode() + b"\n" + data)
+        assert answer["id"] == self._count
+        return answer
+
+    def fetch_piece(self, **params: object) -> tuple[dict, bytes]:
+        """The result of `files.fetch`, and the piece."""
+        number = self.send("files.fetch", **params)
+        frame = self.websocket.recv(timeout=SECONDS)
+        assert isinstance(frame, bytes), frame
+        line, _, data = frame.partition(b"\n")
+        answer = json.loads(line)
+        SCHEMA.validate(answer)
+        assert answer["id"] == number
+        return answer["result"], data
+
     def arrays(self, state: dict) -> dict[str, np.ndarray]:
         frames = {name: self.websocket.recv(timeout=SECONDS) for name in state["result"]["arrays"]}
         return {name: np.load(io.BytesIO(frame), allow_pickle=False) for name, frame in frames.items()}
