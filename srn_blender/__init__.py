@@ -5,10 +5,37 @@ import atexit
 import bpy
 
 from .engine import pump
-from .ui import capture_operator, engine_operators, neural_operators, panels, preferences, properties
+from .ui import (
+    capture_operator,
+    engine_operators,
+    install_operators,
+    label_operators,
+    label_panel,
+    label_properties,
+    neural_operators,
+    panels,
+    preferences,
+    properties,
+    rig_panel,
+    rig_preview,
+)
 
 # In the order in which they need each other.
-MODULES = (pump, preferences, properties, engine_operators, capture_operator, neural_operators, panels)
+MODULES = (
+    pump,
+    preferences,
+    label_properties,
+    properties,
+    engine_operators,
+    install_operators,
+    capture_operator,
+    label_operators,
+    neural_operators,
+    panels,
+    rig_preview,
+    rig_panel,
+    label_panel,
+)
 
 
 def register() -> None:

@@ -20,16 +20,9 @@ class SRN_PT_capture(SidebarPanel):
         column.prop(settings, "collection")
         column.prop(settings, "dataset_path")
         column.separator()
-        column.prop(settings, "rig")
-        views = column.column(align=True)
-        views.prop(settings, "train_views")
-        views.prop(settings, "val_views")
-        views.prop(settings, "test_views")
         picture = column.column(align=True)
         picture.prop(settings, "size")
         picture.prop(settings, "samples")
-        column.prop(settings, "labels")
-        column.prop(settings, "seed")
         objects, source = what_to_capture(context)
         what = f"Captures '{source}'." if objects else "Select the object to capture, or choose a collection."
         if not tasks.running("capture"):

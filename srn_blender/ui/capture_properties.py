@@ -6,23 +6,13 @@ import dataclasses
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import IntProperty, PointerProperty, StringProperty
 
 from .. import compat
 from ..capture.settings import CaptureSettings
 
 # What stands as a default in CaptureSettings is not written a second time here.
 CAPTURE: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(CaptureSettings)}
-
-RIGS = (
-    ("sphere", "Sphere", "Cameras all around the object"),
-    ("hemisphere", "Hemisphere", "Cameras around and above the object, none below"),
-)
-LABELS = (
-    ("material", "Materials", "One class for each material"),
-    ("object", "Objects", "One class for each object"),
-    ("none", "None", "No labels"),
-)
 
 
 class CaptureProperties:
@@ -40,7 +30,6 @@ class CaptureProperties:
         default="//srn/dataset",
         options=compat.PATH_OPTIONS,
     )
-    rig: EnumProperty(name="Rig", description="Where the cameras are placed", items=RIGS, default=CAPTURE["rig"])
     train_views: IntProperty(
         name="Training Views",
         description="Views to train on; more make a better neural scene",
@@ -67,7 +56,7 @@ class CaptureProperties:
     )
     size: IntProperty(
         name="Size",
-        description="Width and height of each view in pixels",
+        description="The longer side of each view in pixels",
         default=CAPTURE["size"],
         min=16,
         soft_max=512,
@@ -84,10 +73,7 @@ class CaptureProperties:
     )
     seed: IntProperty(
         name="Seed",
-        description="Another seed turns the rig another way",
+        description="Another seed turns the rig another way, and jitters it otherwise",
         default=CAPTURE["seed"],
         min=0,
-    )
-    labels: EnumProperty(
-        name="Labels", description="What the semantic classes are", items=LABELS, default=CAPTURE["labels"]
     )

@@ -12,6 +12,8 @@ from .. import compat
 from ..errors import UserError
 from ..results import compositor
 from .capture_properties import CaptureProperties
+from .label_properties import LabelProperties
+from .rig_properties import RigProperties
 
 PRESETS = (
     ("fast", "Fast", "Good views after a minute, also without a GPU"),
@@ -26,7 +28,7 @@ def _show_comparison(settings: SRN_PG_settings, context: Any) -> None:
         compositor.select(owner, settings.compare_mode)
 
 
-class SRN_PG_settings(CaptureProperties, bpy.types.PropertyGroup):
+class SRN_PG_settings(CaptureProperties, LabelProperties, RigProperties, bpy.types.PropertyGroup):
     """Everything the operators need beyond the scene itself."""
 
     run_path: StringProperty(

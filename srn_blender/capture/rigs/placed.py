@@ -89,15 +89,15 @@ def _lattice(kind: str, count: int, random: np.random.Generator) -> Array:
 
 def _spiral(settings: CaptureSettings, count: int, random: np.random.Generator) -> Array:
     """From the lowest elevation up to the highest, in as many turns as there are rings."""
-    along = (np.arange(count) + random.uniform(0, 1)) / max(count, 1)
-    low, high = math.sin(settings.lowest), math.sin(settings.highest)
+    along: Array = (np.arange(count) + random.uniform(0, 1)) / max(count, 1)
+    low, high = math.sin(settings.lowest_elevation), math.sin(settings.highest_elevation)
     return _on_sphere(low + (high - low) * along, 2 * math.pi * settings.rings * along)
 
 
 def _turntable(settings: CaptureSettings, count: int, random: np.random.Generator) -> Array:
     """Rings one above the other, as many views on each as on the next, give or take one."""
     rings = np.array_split(np.arange(count), settings.rings)
-    elevations = np.linspace(settings.lowest, settings.highest, settings.rings)
+    elevations = np.linspace(settings.lowest_elevation, settings.highest_elevation, settings.rings)
     placed = [
         _on_sphere(
             np.full(len(ring), math.sin(elevation)),

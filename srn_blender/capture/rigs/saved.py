@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from ...errors import UserError
 from ..camera import Camera, flip_axes
-from ..dataset import SPLITS
+from ..plan import SPLITS
 
 Array = NDArray[np.float64]
 
 MOST_VIEWS = 100_000
 MOST_BYTES = 512 * 2**20
+_CAMERA = ("fl_x", "fl_y", "cx", "cy", "width", "height")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PERSPECTIVE = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"}
 _PANORAMIC = ("ftheta_p0", "latlong", "equirectangular", "is_fisheye")
-_LENS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +129,6 @@ def _read_dataset(root: Path, data: Mapping[str, Any]) -> SavedPoses:
     return SavedPoses(_checked_lens(camera), poses, np.array(instance["centre"], np.float64), float(instance["scale"]))
 
 
-_CAMERA = ("fl_x", "fl_y", "cx", "cy", "width", "height")
-
-
 def _read_pose(file: Path) -> Array:
     with file.open(encoding="utf-8") as opened:
         return np.array(opened.read(4096).split(), np.float64).reshape(4, 4)
@@ -144,7 +141,7 @@ def _read_transforms(files: Mapping[str, Mapping[str, Any]], hold_out: int) -> S
         raise UserError(f"Choose another file under Poses: it holds no views, or more than {MOST_VIEWS}.")
     said = [{**files[split], **frame} for split in frames for frame in frames[split]]
     names = [str(frame["file_path"]) for frame in said]
-    camera = require_one_lens(_lenses(said), names)
+    camera = require_one_lens([_lens(frame) for frame in said], names)
     if "" in frames:
         frames = _divide_frames(files[""], frames[""], hold_out)
     poses = {
@@ -160,15 +157,6 @@ def _divide_frames(data: Mapping[str, Any], frames: Sequence[Any], hold_out: int
         named = {str(frame["file_path"]): frame for frame in ordered}
         return {split: [named[name] for name in data.get(f"{split}_filenames", [])] for split in SPLITS}
     return {split: [ordered[place] for place in places] for split, places in divide(len(ordered), hold_out).items()}
-
-
-def _lenses(said: Sequence[Mapping[str, Any]]) -> list[Camera]:
-    known: dict[Any, Camera] = {}
-    return [
-        known.setdefault(key, _lens(frame)) if key not in known else known[key]
-        for frame in said
-        for key in [tuple(frame.get(name) for name in _LENS)]
-    ]
 
 
 def _lens(said: Mapping[str, Any]) -> Camera:

@@ -55,7 +55,7 @@ def _evaluate(scene: bpy.types.Scene, pairs: Sequence[tuple[bpy.types.Object, in
     try:
         for camera in dict.fromkeys(camera for camera, _ in pairs):
             aside.collection.objects.link(camera)
-        cameras = []
+        cameras: list[Camera] = []
         for camera, frame in pairs:
             if frame != aside.frame_current or not cameras:
                 aside.frame_set(frame)

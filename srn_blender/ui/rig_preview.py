@@ -1,0 +1,241 @@
+"""Draws the cameras of the next capture in the 3D view while `show_rig` is on.
+
+Each drawing compares what it is asked for with what was surveyed last; where something has changed, a timer surveys
+the rig anew once the changes pause. Nothing of this runs without a window.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import blf
+import bpy
+import gpu
+from bpy.app.handlers import persistent
+from gpu_extras.batch import batch_for_shader
+
+from ..capture.rigs.drawing import SPLIT_COLOURS, TROUBLE_COLOUR, Lines, rig_lines
+from ..capture.rigs.survey import Survey, survey_rig
+from ..capture.settings import FOUND_RIGS, CaptureSettings
+from ..errors import UserError
+from . import tasks
+from .capture_operator import what_to_capture
+from .properties import settings_of
+from .rig_properties import rig_settings
+
+PAUSE = 0.15  # seconds without a change before the rig is surveyed anew
+LINE_WIDTH = 1.5  # pixels, at a scale of 1
+TEXT_SIZE = 12
+SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the drawing depends on, but for the objects' shapes and places; names, for datablocks may go any time."""
+
+    scene: str
+    layer: str
+    objects: tuple[str, ...]
+    settings: CaptureSettings
+    around: tuple[object, ...]
+
+
+class _Preview:
+    """What was surveyed last, and whether that still holds."""
+
+    def __init__(self) -> None:
+        self.request: _Request | None = None
+        self.wanted: _Request | None = None
+        self.changed = 0.0  # when, by time.monotonic()
+        self.is_stale = False
+        self.is_busy = False
+        self.survey: Survey | None = None
+        self.problem = ""
+        self.lines: Sequence[Lines] = ()
+        self.batches: list[tuple[Lines, Any]] | None = None
+
+
+_preview = _Preview()
+_handles: list[Any] = []
+
+
+def survey_of(context: Any) -> Survey:
+    """The rig of the next capture beside what it captures. Raises UserError where there is none."""
+    objects, _ = what_to_capture(context)
+    return survey_rig(
+        context.scene, context.evaluated_depsgraph_get(), objects, rig_settings(settings_of(context.scene))
+    )
+
+
+def latest() -> tuple[Survey | None, str]:
+    """What the drawing shows, or a sentence why it shows nothing."""
+    return _preview.survey, _preview.problem
+
+
+def _wish(context: Any) -> _Request:
+    scene, render = context.scene, context.scene.render
+    settings = rig_settings(settings_of(scene))
+    around: tuple[object, ...] = ()
+    if settings.rig in FOUND_RIGS:  # cameras of the scene have its frame and its pictures' shape
+        size = (render.resolution_x, render.resolution_y, render.resolution_percentage)
+        around = (*size, render.pixel_aspect_x, render.pixel_aspect_y, scene.frame_start, scene.frame_end)
+        around += (scene.frame_step, scene.frame_current if settings.rig == "cameras" else None)
+    objects = tuple(sorted(chosen.name_full for chosen in what_to_capture(context)[0]))
+    return _Request(scene.name, context.view_layer.name, objects, settings, around)
+
+
+def _draw_lines() -> None:
+    context: Any = bpy.context
+    if not _is_shown(context):
+        return
+    _keep_up(context)
+    preview = _preview
+    if preview.batches is None:
+        shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+        preview.batches = [(line, _batch(shader, line)) for line in preview.lines]
+    if not preview.batches:
+        return
+    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+    gpu.state.blend_set("ALPHA")
+    gpu.state.depth_test_set("LESS_EQUAL")
+    shader.bind()
+    shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
+    shader.uniform_float("lineWidth", LINE_WIDTH * context.preferences.system.ui_scale)
+    for line, batch in preview.batches:
+        shader.uniform_float("color", line.colour)
+        batch.draw(shader)
+    gpu.state.depth_test_set("NONE")
+    gpu.state.blend_set("NONE")
+
+
+def _batch(shader: Any, line: Lines) -> Any:
+    points: Any = line.points
+    return batch_for_shader(shader, "LINES", {"pos": points})
+
+
+def _draw_legend() -> None:
+    context: Any = bpy.context
+    survey = _preview.survey
+    if survey is None or not _is_shown(context):
+        return
+    counts = {split: len(poses) for split, poses in survey.rig.poses.items() if len(poses)}
+    entries = [(SPLIT_COLOURS[split], f"{SPLIT_NAMES[split]} {count}") for split, count in counts.items()]
+    trouble = sum(map(len, survey.trouble().values()))
+    if trouble:
+        entries.append((TROUBLE_COLOUR, f"Inside, or nothing in view {trouble}"))
+    scale = context.preferences.system.ui_scale
+    blf.size(0, TEXT_SIZE * scale)
+    blf.enable(0, blf.SHADOW)
+    blf.shadow(0, 3, 0.0, 0.0, 0.0, 1.0)
+    for row, (colour, text) in enumerate(reversed(entries)):
+        blf.position(0, 20 * scale, (20 + 18 * row) * scale, 0)
+        blf.color(0, *colour)
+        blf.draw(0, text)
+    blf.disable(0, blf.SHADOW)
+
+
+def _is_shown(context: Any) -> bool:
+    return bool(settings_of(context.scene).show_rig and context.space_data.overlay.show_overlays)
+
+
+def _keep_up(context: Any) -> None:
+    """Has the rig surveyed where that is due."""
+    wish = _wish(context)
+    if wish != _preview.wanted:
+        _preview.wanted, _preview.changed = wish, time.monotonic()
+    is_due = wish != _preview.request or _preview.is_stale
+    if is_due and not tasks.running("capture") and not bpy.app.timers.is_registered(_survey):
+        bpy.app.timers.register(_survey, first_interval=PAUSE)
+
+
+def _survey() -> float | None:
+    """A timer: surveys what the last drawing wanted, once nothing has changed for a while."""
+    preview = _preview
+    if time.monotonic() - preview.changed < PAUSE:
+        return PAUSE
+    wanted = preview.wanted
+    if wanted is None:
+        return None
+    preview.request, preview.is_stale = wanted, False
+    preview.survey, preview.problem, preview.lines, preview.batches = None, "", (), None
+    preview.is_busy = True
+    try:
+        preview.survey = survey = _carry_out(wanted)
+        preview.lines = rig_lines(survey.rig.camera, survey.rig.poses, survey.trouble(), survey.centre, survey.scale)
+    except UserError as error:
+        preview.problem = str(error)
+    finally:
+        preview.is_busy = False
+    _redraw()
+    return None
+
+
+def _carry_out(wanted: _Request) -> Survey:
+    scene = bpy.data.scenes.get(wanted.scene)
+    layer = scene.view_layers.get(wanted.layer) if scene is not None else None
+    objects = [found for name in wanted.objects if (found := bpy.data.objects.get(name)) is not None]
+    if scene is None or layer is None or layer.depsgraph is None or not objects:
+        raise UserError("Select the object to capture, or choose a collection.")
+    return survey_rig(scene, layer.depsgraph, objects, wanted.settings)
+
+
+def _redraw() -> None:
+    manager: Any = bpy.context.window_manager
+    for window in manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Notes that an object has moved or changed its shape."""
+    if _preview.is_busy:  # with cameras in a scene of its own
+        return
+    for update in depsgraph.updates:
+        if update.is_updated_geometry or update.is_updated_transform or isinstance(update.id, bpy.types.Camera):
+            _preview.is_stale, _preview.changed = True, time.monotonic()
+            return
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _on_load(*_: object) -> None:
+    """Another file has other objects, maybe of the same names."""
+    _preview.__init__()  # type: ignore[misc]
+
+
+def _app_handlers() -> list[tuple[Any, Any]]:
+    return [(bpy.app.handlers.depsgraph_update_post, _on_change), (bpy.app.handlers.load_post, _on_load)]
+
+
+def start() -> None:
+    """Adds the handlers."""
+    space: Any = bpy.types.SpaceView3D
+    _handles.append(space.draw_handler_add(_draw_lines, (), "WINDOW", "POST_VIEW"))
+    _handles.append(space.draw_handler_add(_draw_legend, (), "WINDOW", "POST_PIXEL"))
+    for handlers, handler in _app_handlers():
+        handlers.append(handler)
+
+
+def stop() -> None:
+    """Takes away all that `start` and the drawing have added."""
+    space: Any = bpy.types.SpaceView3D
+    while _handles:
+        space.draw_handler_remove(_handles.pop(), "WINDOW")
+    if bpy.app.timers.is_registered(_survey):
+        bpy.app.timers.unregister(_survey)
+    for handlers, handler in _app_handlers():
+        if handler in handlers:
+            handlers.remove(handler)
+
+
+def register() -> None:
+    if not bpy.app.background:
+        start()
+
+
+def unregister() -> None:
+    stop()
