@@ -101,6 +101,11 @@ class SemanticHead(Protocol):
     background: bool
     linear: nn.Linear
 
+    def variants(self, feature: Tensor, opacity: Tensor) -> list[Tensor]:
+        """The features (R, F) under which labelled rays are to be taught: their own, and those that the same surface
+        would have in an instance that came about in another way."""
+        ...
+
     def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
         """What the linear layer reads, (R, L)."""
         ...

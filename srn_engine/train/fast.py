@@ -100,6 +100,6 @@ def label_loss(head: SemanticHead | None, rendered: Rendered, batch: Batch) -> T
     labelled = (batch.label > 0) & (rendered.opacity.detach() > 0.3)
     if head is None or not labelled.any():
         return torch.zeros((), device=rendered.opacity.device)
-    marched = rendered.marched
-    logits = head(marched.label_feature[labelled], marched.opacity[labelled])
-    return F.cross_entropy(logits, batch.label[labelled] - 1)
+    opacity, classes = rendered.opacity[labelled], batch.label[labelled] - 1
+    features = head.variants(rendered.marched.label_feature[labelled], opacity)
+    return torch.stack([F.cross_entropy(head(feature, opacity), classes) for feature in features]).mean()

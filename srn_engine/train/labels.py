@@ -100,8 +100,10 @@ def _rays_of(run: Run, data: Dataset, head: SemanticHead, view: LabelledView) ->
         part = slice(start, start + CHUNK)
         rendered = scene.render(rays[part])
         kept = torch.ones_like(rendered.opacity, dtype=torch.bool) if head.background else rendered.opacity > COVERED
-        inputs.append(head.inputs(rendered.marched.label_feature, rendered.opacity)[kept])
-        labels.append((truth[pixels[part]].to(device) - (0 if head.background else 1))[kept])
+        classes = (truth[pixels[part]].to(device) - (0 if head.background else 1))[kept]
+        for feature in head.variants(rendered.marched.label_feature[kept], rendered.opacity[kept]):
+            inputs.append(head.inputs(feature, rendered.opacity[kept]))
+            labels.append(classes)
     return torch.cat(inputs), torch.cat(labels)
 
 

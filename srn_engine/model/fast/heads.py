@@ -47,6 +47,9 @@ class LinearSemanticHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(channels, classes - 1)
 
+    def variants(self, feature: Tensor, opacity: Tensor) -> list[Tensor]:
+        return [feature]
+
     def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
         """The feature of what covers the ray, (R, F), however little of it that is."""
         return feature / (opacity.detach()[:, None] + 1e-2)
@@ -55,6 +58,29 @@ class LinearSemanticHead(nn.Module):
         """Logits (R, classes - 1) of all classes but the background."""
         logits: Tensor = self.linear(self.inputs(feature, opacity))
         return logits
+
+
+class SharedSemanticHead(LinearSemanticHead):
+    """The head of many instances: one linear layer for those that were learned and one for those that were guessed.
+
+    Of a learned instance it reads colour, code and place. The encoder's codes say the same in other numbers, so of a
+    guessed instance it reads colour and place alone. A feature is (colour, code, place, whether it was guessed), all
+    weighted by opacity.
+    """
+
+    def __init__(self, colours: int, channels: int, places: int, classes: int) -> None:
+        super().__init__(2 * (colours + places) + channels, classes)
+        self.parts = (colours, channels, places, 1)
+
+    def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
+        """What the linear layers read, (R, L): of each ray the one for guessed instances reads zeros, or the other."""
+        colour, code, place, guessed = super().inputs(feature, opacity).split(self.parts, dim=1)  # type: ignore[no-untyped-call]
+        guessed = (guessed > 0).to(colour.dtype)
+        both = torch.cat([colour, place], dim=1)
+        return torch.cat([both * guessed, torch.cat([both, code], dim=1) * (1 - guessed)], dim=1)
+
+    def variants(self, feature: Tensor, opacity: Tensor) -> list[Tensor]:
+        return [feature, torch.cat([feature[:, :-1], opacity.detach()[:, None]], dim=1)]
 
 
 def _harmonics(directions: Tensor) -> Tensor:

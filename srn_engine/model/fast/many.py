@@ -16,7 +16,7 @@ from srn_engine.model.fast.encoder import ViewEncoder
 from srn_engine.model.fast.generator import COLOURS, BrickGenerator
 from srn_engine.model.fast.gradient_sums import GradientSums
 from srn_engine.model.fast.grid import GeneratedGrid
-from srn_engine.model.fast.heads import DiffusePixelGenerator, LinearSemanticHead
+from srn_engine.model.fast.heads import DiffusePixelGenerator, SharedSemanticHead
 from srn_engine.model.fast.hull import carve
 from srn_engine.model.fast.march import VolumeMarcher
 from srn_engine.model.fast.scene import VolumeScene
@@ -31,18 +31,20 @@ class FastManyScene(NeuralScene):
     """Instances under codes that are coarse grids of numbers, `preset.side` places along each edge of [-1, 1]³.
 
     values: for each instance (K, C), the part of its code inside its hull; the rest is zero. hulls (instances, N³/8)
-    uint8: the cells of each one's visual hull, a bit each.
+    uint8: the cells of each one's visual hull, a bit each. guessed: whether the codes began as the encoder's guesses.
     """
 
     hulls: Tensor
     values: nn.ParameterList | CodeFile
-    semantic_head: LinearSemanticHead | None
+    semantic_head: SharedSemanticHead | None
+    guessed: Tensor
 
     def __init__(self, preset: FastManyPreset, hulls: Tensor, classes: int, folder: Path | None = None) -> None:
         """`folder`: where to keep the codes, in a file, while they are learned; None for in memory."""
         super().__init__()
         self.preset = preset
         self.register_buffer("hulls", hulls)
+        self.register_buffer("guessed", torch.tensor(False))
         self._layouts: OrderedDict[int, Layout] = OrderedDict()
         counts = [len(self.layout(number).places) for number in range(len(hulls))]
         if folder is None:
@@ -70,6 +72,7 @@ class FastManyScene(NeuralScene):
         """The same networks with new instances, each under the code that the encoder finds in its posed pictures."""
         hulls = torch.stack([packed(hull(seen.cameras, seen.alphas, self.preset.corners)) for seen in pictures])
         scene = FastManyScene(self.preset, hulls, 1)
+        scene.guessed.fill_(True)
         for name in ("generator", "encoder", "semantic_head"):
             setattr(scene, name, getattr(self, name))
         scene = scene.to(self.device)
@@ -131,30 +134,31 @@ class FastManyScene(NeuralScene):
             self._layouts.popitem(last=False)
         return self._layouts[instance]
 
-    def new_semantic_head(self, classes: int) -> LinearSemanticHead:
+    def new_semantic_head(self, classes: int) -> SharedSemanticHead:
         self.semantic_head = self._head(classes).to(self.device)
         return self.semantic_head
 
-    def _head(self, classes: int) -> LinearSemanticHead:
-        return LinearSemanticHead(COLOURS + self.preset.channels + _POSITIONS, classes)
+    def _head(self, classes: int) -> SharedSemanticHead:
+        return SharedSemanticHead(COLOURS, self.preset.channels, _POSITIONS, classes)
 
 
 class BrickScene(VolumeScene):
     """One instance as the grid that its code generates.
 
-    Its semantic head reads, beside the colour, the code at the surface and where the surface is: instances of a class
-    stand alike, and a seat is where seats are.
+    Its semantic head is offered, beside the colour, the code at the surface and where the surface is: instances of a
+    class stand alike, and a seat is where seats are.
     """
 
     def __init__(self, grid: GeneratedGrid, networks: FastManyScene, values: Tensor) -> None:
         super().__init__(grid, networks.marcher, networks.pixel_generator, networks.semantic_head)
-        self.values = values
+        self.values, self.guessed = values, networks.guessed
 
     def render(self, rays: Rays, generator: torch.Generator | None = None) -> Rendered:
         rendered = super().render(rays, generator)
         marched = rendered.marched
         points = rays.origins + marched.t[:, None] * rays.directions
-        more = torch.cat([self._code_at(points), _monomials(points)], dim=1) * (marched.t > 0)[:, None]
+        guessed = self.guessed.expand(len(points), 1)
+        more = torch.cat([self._code_at(points), _monomials(points), guessed], dim=1) * (marched.t > 0)[:, None]
         label_feature = torch.cat([marched.label_feature, more * marched.opacity.detach()[:, None]], dim=1)
         return replace(rendered, marched=replace(marched, label_feature=label_feature))
 

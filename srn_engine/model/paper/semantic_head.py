@@ -16,6 +16,9 @@ class BackgroundSemanticHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(hidden, classes)
 
+    def variants(self, feature: Tensor, opacity: Tensor) -> list[Tensor]:
+        return [feature]
+
     def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
         """The feature as it is, (R, F)."""
         return feature
