@@ -6,6 +6,7 @@ from typing import Any
 
 from . import tasks
 from .capture_operator import what_to_capture
+from .capture_presets import SRN_PT_capture_presets
 from .panel_parts import SidebarPanel, task_status
 from .properties import settings_of
 
@@ -13,6 +14,9 @@ from .properties import settings_of
 class SRN_PT_capture(SidebarPanel):
     bl_idname = "SRN_PT_capture"
     bl_label = "Capture"
+
+    def draw_header_preset(self, context: Any) -> None:
+        SRN_PT_capture_presets.draw_panel_header(self.layout)
 
     def draw(self, context: Any) -> None:
         settings = settings_of(context.scene)
