@@ -10,6 +10,7 @@ import numpy as np
 
 from srn_blender import compat
 from srn_blender.capture.camera import Camera
+from srn_blender.capture.instance import Instance
 from srn_blender.capture.rigs.placed import rig_poses
 from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
@@ -98,19 +99,24 @@ def render_depth(scene):
 
 def small_settings(root, **changes):
     """A capture that takes a second."""
-    chosen = {"train_views": 3, "val_views": 1, "test_views": 2, "size": 32, "samples": 4, "instance": "thing"}
+    chosen = {"train_views": 3, "val_views": 1, "test_views": 2, "size": 32, "samples": 4}
     return CaptureSettings(root=root, **{**chosen, **changes})
 
 
 def placed_poses(counts, radius, seed=0, **changes):
     """The poses of a placed rig, {split: (count, 4, 4)}."""
     views = {f"{split}_views": counts.get(split, 0) for split in ("train", "val", "test")}
-    return rig_poses(CaptureSettings(Path(), "thing", seed=seed, **views, **changes), radius)
+    return rig_poses(CaptureSettings(Path(), seed=seed, **views, **changes), radius)
 
 
-def capture_all(objects, settings, source="Thing"):
+def start_capture(objects, settings, source="Thing", **how):
+    """A capture of one instance, named "thing" on disk."""
+    return capture(bpy.context.scene, [Instance("thing", source, objects)], settings, **how)
+
+
+def capture_all(objects, settings, source="Thing", **how):
     """Every progress item of a whole capture."""
-    return list(capture(bpy.context.scene, objects, source, settings))
+    return list(start_capture(objects, settings, source, **how))
 
 
 def read_view(root, split, index, name="capture", instance="thing"):

@@ -22,11 +22,11 @@ from blender_tests.scenes import (
     read_image,
     read_view,
     small_settings,
+    start_capture,
 )
 from srn_blender import compat
 from srn_blender.capture.camera import flip_axes
-from srn_blender.capture.passes import open_studio
-from srn_blender.capture.session import capture
+from srn_blender.capture.studio import open_studio
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "dataset.schema.json"
 
@@ -238,7 +238,7 @@ def test_progress_tells_each_view_and_ends_with_the_check(tmp_path):
     items = capture_all([ball], small_settings(tmp_path, size=48, train_views=12))
     assert [item.done for item in items] == [*range(1, 16), 15]
     assert all(item.total == 15 and item.path.is_file() for item in items)
-    assert [item.split for item in items[11:15]] == ["train", "val", "test", "test"]
+    assert [item.view.split for item in items[11:15]] == ["train", "val", "test", "test"]
     assert items[0].eta > 0 and items[-1].eta == 0
     check = items[-1].check
     assert all(item.check is None for item in items[:-1])
@@ -261,7 +261,7 @@ def test_closing_keeps_what_is_done_and_the_next_capture_renders_only_the_rest(t
     ball = add_ball(bpy.context.scene, materials=[emission("M", np.array((0.5, 0.2, 0.1)))], segments=16)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     capture_all([ball], small_settings(whole))
-    steps = capture(bpy.context.scene, [ball], "Thing", small_settings(parts))
+    steps = start_capture([ball], small_settings(parts))
     next(steps)
     next(steps)
     steps.close()
@@ -270,9 +270,9 @@ def test_closing_keeps_what_is_done_and_the_next_capture_renders_only_the_rest(t
     renders = []
     count_renders(renders)
     items = capture_all([ball], small_settings(parts))
-    assert len(renders) == 4 and [item.done for item in items] == [3, 4, 5, 6, 6]
+    assert len(renders) == 2 * 4 and [item.done for item in items] == [3, 4, 5, 6, 6]
     capture_all([ball], small_settings(parts))
-    assert len(renders) == 4
+    assert len(renders) == 2 * 4  # colour, and what has no colour
     files = sorted(path.relative_to(whole) for path in whole.rglob("*.*"))
     assert files == sorted(path.relative_to(parts) for path in parts.rglob("*.*"))
     assert all((whole / file).read_bytes() == (parts / file).read_bytes() for file in files if (whole / file).is_file())
@@ -306,12 +306,12 @@ def test_the_scene_is_as_before_after_a_capture_a_cancel_and_an_error(tmp_path):
     capture_all([ball], small_settings(tmp_path / "whole"))
     assert everything() == before
     for labels in ("material", "object", "none"):
-        steps = capture(scene, [ball], "Thing", small_settings(tmp_path / labels, labels=labels))
+        steps = start_capture([ball], small_settings(tmp_path / labels, labels=labels))
         next(steps)
         assert everything() != before  # or else this test would see nothing
         steps.close()
         assert everything() == before
-    with pytest.raises(KeyError), open_studio(scene, [ball], small_settings(tmp_path)):
+    with pytest.raises(KeyError), open_studio(scene, small_settings(tmp_path)):
         raise KeyError("anything at all")
     assert everything() == before
 

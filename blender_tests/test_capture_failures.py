@@ -6,9 +6,17 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.scenes import add_ball, add_camera, add_mesh, capture_all, emission, everything, small_settings
+from blender_tests.scenes import (
+    add_ball,
+    add_camera,
+    add_mesh,
+    capture_all,
+    emission,
+    everything,
+    small_settings,
+    start_capture,
+)
 from srn_blender.capture.instance import instance_id
-from srn_blender.capture.session import capture
 from srn_blender.errors import UserError
 
 
@@ -106,9 +114,9 @@ def test_more_classes_than_fit(root):
         ({"size": 100_000}, "Size"),
         ({"samples": 0}, "Samples"),
         ({"name": "a/b"}, "Name"),
-        ({"instance": "../x"}, "Instance"),
-        ({"instance": ""}, "Instance"),
-        ({"rig": "spiral"}, "Rig"),
+        ({"engine": "povray"}, "Engine"),
+        ({"passes": ("rgba", "smell")}, "Passes"),
+        ({"rig": "helix"}, "Rig"),
         ({"labels": "mood"}, "Labels"),
     ],
 )
@@ -159,7 +167,7 @@ def test_a_capture_that_would_look_different_is_not_mixed_in(root, change):
     files = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     settings = change(settings, ball)
     before = everything()
-    with pytest.raises(UserError, match="Choose another folder or delete"):
+    with pytest.raises(UserError, match="start anew"):
         capture_all([ball], settings)
     assert everything() == before
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == files
@@ -184,7 +192,7 @@ def test_an_object_deleted_in_the_middle(root, deed):
     ball = add_ball(scene, materials=[emission("M", np.ones(3))], segments=16)
     add_ball(scene, name="Bystander")
     bpy.data.materials["M"].pass_index = 4
-    steps = capture(scene, [ball], "Thing", small_settings(root))
+    steps = start_capture([ball], small_settings(root))
     next(steps)
     deed(ball)
     with pytest.raises(UserError, match="was deleted"):

@@ -7,35 +7,35 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from blender_tests.scenes import placed_poses, read_image
 from srn_blender.capture.camera import Camera, flip_axes
-from srn_blender.capture.dataset import SPLITS, DatasetWriter, Plan, View, over_white
+from srn_blender.capture.dataset import DatasetWriter, View, over_white
 from srn_blender.capture.exr import encode_exr
+from srn_blender.capture.plan import SPLITS, InstancePlan, Plan, ViewKey
 from srn_blender.capture.png import encode_png
-from srn_blender.errors import UserError
+from srn_blender.capture.settings import LabelClass
+from srn_blender.errors import CaptureChanged, UserError
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "dataset.schema.json"
 PASSES = ["rgb", "rgba", "depth", "normal", "semantic"]
 
 
-def plan_for(train=3, val=0, test=2, seed=0):
+def plan_for(train=3, val=0, test=2, seed=0, ids=("cup-1",), passes=PASSES, shape="round"):
+    poses = placed_poses({"train": train, "val": val, "test": test}, 3.0, seed)
     return Plan(
         name="set",
-        instance="cup-1",
-        source="Cup 1 (Ümläut)",
-        centre=[1.0, 2.0, 3.0],
-        scale=2.5,
+        instances=[InstancePlan(one, "Cup 1 (Ümläut)", [1.0, 2.0, 3.0], 2.5, poses, {"shape": shape}) for one in ids],
         camera=Camera(np.eye(4), 40.0, 40.0, 16.0, 12.0, 32, 24),
-        poses=placed_poses({"train": train, "val": val, "test": test}, 3.0, seed),
-        passes=PASSES,
-        classes=[("background", (0.0, 0.0, 0.0)), ("Glas", (1.0, 0.5, 0.25))],
+        passes=passes,
+        classes=[LabelClass("background", (0.0, 0.0, 0.0), ()), LabelClass("Glas", (1.0, 0.5, 0.25), ())],
         rig={"kind": "sphere", "seed": seed, "radius": 3.0},
         blender="5.2.3",
-        fingerprint=f"print-{train}-{seed}",
+        fingerprint={"settings": f"{train}-{seed}", "lights": "sun"},
     )
 
 
@@ -49,10 +49,10 @@ def view_like(number):
     )
 
 
-def write_all(root, plan, count=None):
-    with DatasetWriter(root, plan) as writer:
-        for split, index in writer.missing()[:count]:
-            writer.write_view(split, index, view_like(index))
+def write_all(root, plan, count=None, **how):
+    with DatasetWriter(root, plan, **how) as writer:
+        for view in writer.missing()[:count]:
+            writer.write_view(view, view_like(view.index))
 
 
 def everything_in(root):
@@ -104,7 +104,7 @@ def test_the_srn_family_reads_it(tmp_path):
         assert [p.stem for p in images] == [p.stem for p in poses]
         for index, path in enumerate(poses):
             pose = np.array([float(number) for number in path.read_text().strip().split(" ")]).reshape(4, 4)
-            assert (pose == plan.poses[split][index]).all()
+            assert (pose == plan.pose(ViewKey("cup-1", split, index))).all()
         assert (np.rint(read_image(images[1])[..., :3] * 255) == over_white(view_like(1).rgba)).all()
     assert not (tmp_path / "set_val").exists() and not (tmp_path / "transforms_val.json").exists()
 
@@ -121,7 +121,7 @@ def test_the_nerf_family_reads_it(tmp_path):
         for index, frame in enumerate(transforms["frames"]):
             assert (tmp_path / (frame["file_path"] + ".png")).is_file()
             matrix = np.array(frame["transform_matrix"])
-            assert np.allclose(flip_axes(matrix), plan.poses[split][index])
+            assert np.allclose(flip_axes(matrix), plan.pose(ViewKey("cup-1", split, index)))
             # OpenGL: the camera looks along its own -z, here at the origin.
             assert np.allclose(-matrix[:3, 2] * 3, -matrix[:3, 3])
 
@@ -154,7 +154,7 @@ def test_a_view_without_its_pose_or_a_pass_is_written_again(tmp_path):
     (folder / "pose/000002.txt").unlink()
     (folder / "depth/000001.exr").unlink()
     with DatasetWriter(tmp_path, plan_for()) as writer:
-        assert writer.missing() == [("train", 1), ("train", 2)]
+        assert writer.missing() == [ViewKey("cup-1", "train", 1), ViewKey("cup-1", "train", 2)]
         # Of a view that is not whole nothing stays that a reader could pair with another view's pose.
         assert [path.name for path in (folder / "rgb").iterdir()] == ["000000.png"]
 
@@ -162,7 +162,7 @@ def test_a_view_without_its_pose_or_a_pass_is_written_again(tmp_path):
 def test_another_capture_is_not_mixed_into_a_folder(tmp_path):
     write_all(tmp_path, plan_for())
     before = everything_in(tmp_path)
-    with pytest.raises(UserError, match="Choose another folder or delete"), DatasetWriter(tmp_path, plan_for(seed=1)):
+    with pytest.raises(CaptureChanged, match="changed: settings"), DatasetWriter(tmp_path, plan_for(seed=1)):
         pass
     assert everything_in(tmp_path) == before
 
@@ -185,7 +185,7 @@ def test_a_damaged_pose_is_named(tmp_path):
     pose = tmp_path / "set_train/cup-1/pose/000001.txt"
     pose.write_text("1 2 three", "utf-8")
     with pytest.raises(UserError, match=r"000001\.txt"):
-        DatasetWriter(tmp_path, plan_for()).read_camera("train", 1)
+        DatasetWriter(tmp_path, plan_for()).read_camera(ViewKey("cup-1", "train", 1))
 
 
 def test_nothing_is_left_where_no_view_was_written(tmp_path):
@@ -203,11 +203,13 @@ def test_a_folder_that_cannot_be_made_is_refused_and_nothing_is_left(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("view", [0, 1])
-def test_a_full_disk_stops_after_the_last_whole_view(tmp_path, view):
+def test_a_full_disk_stops_after_the_last_whole_view(tmp_path, view, monkeypatch):
     root = tmp_path / "root"
     (root / ".partial").mkdir(parents=True)
     # The file that the disk has no room for is neither the first nor the last of its view.
-    os.symlink("/dev/full", root / ".partial" / f"{view:06d}.exr")
+    monkeypatch.setattr("srn_blender.capture.dataset.uuid.uuid4", lambda: SimpleNamespace(hex="x"))
+    monkeypatch.setattr(DatasetWriter, "_clear_partial", lambda self: None)
+    os.symlink("/dev/full", root / ".partial" / f"x-{view:06d}.exr")
     with pytest.raises(UserError, match="Free some space"):
         write_all(root, plan_for())
     if view == 0:
@@ -222,10 +224,9 @@ def test_a_full_disk_stops_after_the_last_whole_view(tmp_path, view):
 
 
 def test_a_dataset_without_labels_has_no_semantic_folder(tmp_path):
-    plan = replace(plan_for(), passes=PASSES[:-1])
-    with DatasetWriter(tmp_path, plan) as writer:
-        writer.write_view("train", 0, replace(view_like(0), semantic=None))
-        assert writer.captured("train") == 1
+    with DatasetWriter(tmp_path, plan_for(passes=PASSES[:-1])) as writer:
+        writer.write_view(ViewKey("cup-1", "train", 0), replace(view_like(0), semantic=None))
+        assert writer.captured("cup-1", "train") == 1
     assert not (tmp_path / "set_train/cup-1/semantic").exists()
 
 

@@ -11,11 +11,19 @@ import numpy as np
 import pytest
 
 import srn_blender
-from blender_tests.scenes import add_ball, add_mesh, capture_all, emission, everything, read_image, small_settings
+from blender_tests.scenes import (
+    add_ball,
+    add_mesh,
+    capture_all,
+    emission,
+    everything,
+    read_image,
+    small_settings,
+    start_capture,
+)
 from srn_blender.capture.camera import Camera
 from srn_blender.capture.instance import gather_objects
 from srn_blender.capture.labels import choose_views, class_colour, list_classes
-from srn_blender.capture.session import capture
 from srn_blender.capture.settings import LabelClass
 from srn_blender.errors import UserError
 from srn_blender.ui import label_preview
@@ -135,7 +143,7 @@ def test_classes_that_contradict_themselves_get_a_sentence(chosen, sentence: str
 
 def test_another_list_of_classes_is_another_capture(balls, tmp_path) -> None:
     capture_all(balls, small_settings(tmp_path))
-    with pytest.raises(UserError, match="different capture"):
+    with pytest.raises(UserError, match="changed: settings"):
         capture_all(balls, small_settings(tmp_path, classes=(LabelClass("soft", BLUE, ("Cloth",)),)))
 
 
@@ -150,7 +158,7 @@ def test_views_to_label_lie_far_apart() -> None:
 def test_only_some_views_are_labelled_and_a_resumed_capture_is_whole(balls, tmp_path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     settings = small_settings(tmp_path, train_views=6, labelled_views=2, size=16, samples=1)
-    steps = capture(bpy.context.scene, balls, "Thing", settings)
+    steps = start_capture(balls, settings)
     next(steps)
     steps.close()
     capture_all(balls, settings)

@@ -13,6 +13,7 @@ from mathutils import Matrix
 from srn_blender import compat
 from srn_blender.capture.camera import flip_axes
 from srn_blender.capture.passes import load_pixels
+from srn_blender.capture.instance import Instance
 from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.errors import UserError
@@ -95,8 +96,8 @@ def test_a_captured_view_loaded_back_is_what_cycles_renders(scene: bpy.types.Sce
     """The way of a neural view that is perfect: from the dataset's files through the images into the comparison."""
     root = tmp_path / "dataset"
     scene.view_settings.view_transform = "AgX"  # captured colours do not depend on it
-    settings = CaptureSettings(root, "Cube", train_views=1, val_views=0, test_views=0, size=SIZE, samples=16)
-    for _ in capture(scene, [bpy.data.objects["Cube"]], "Cube", settings):
+    settings = CaptureSettings(root, train_views=1, val_views=0, test_views=0, size=SIZE, samples=16)
+    for _ in capture(scene, [Instance("Cube", "Cube", [bpy.data.objects["Cube"]])], settings):
         pass
     instance = json.loads((root / "dataset.json").read_text(encoding="utf-8"))["instances"][0]
     files = next(root.glob("*_train/Cube"))

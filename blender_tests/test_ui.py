@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 import srn_blender
-from srn_blender.capture.session import capture
+from srn_blender.capture.instance import Instance
+from srn_blender.capture.session import capture_steps
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.engine.engine import engine
 from srn_blender.results import compositor, images, view
 from srn_blender.ui import panel_parts, tasks
-from srn_blender.ui.capture_operator import describe_capture, what_to_capture
+from srn_blender.ui.capture_operator import what_to_capture
+from srn_blender.ui.capture_task import CaptureTask
 from srn_blender.ui.engine_choice import interpreter_of
 from srn_blender.ui.properties import settings_of
 
@@ -152,8 +154,7 @@ def test_a_cancelled_capture_keeps_its_views_and_goes_on(settings) -> None:
 
     task = SRN_OT_capture_views.begin(None, bpy.context)
     tasks.Task.latest[task.kind] = task
-    task.step()
-    task.step()
+    step_until(task, lambda: task.message == "View 2 of 7" and task.fraction > 0.2)
     bpy.ops.srn.cancel(kind="capture")
     while task.state == tasks.RUNNING:
         task.step()
@@ -166,11 +167,11 @@ def test_a_cancelled_capture_keeps_its_views_and_goes_on(settings) -> None:
 
 def test_saving_during_a_capture_saves_the_scene_as_it_was(settings, tmp_path: Path) -> None:
     objects, source = what_to_capture(bpy.context)
-    plan = CaptureSettings(tmp_path / "dataset", "cube", train_views=4, val_views=0, test_views=0, size=16, samples=1)
-    task = tasks.CaptureTask(capture(bpy.context.scene, objects, source, plan), describe_capture)
+    plan = CaptureSettings(tmp_path / "dataset", train_views=4, val_views=0, test_views=0, size=16, samples=1)
+    task = CaptureTask(capture_steps(bpy.context.scene, [Instance("cube", source, objects)], plan))
     tasks.Task.latest["capture"] = task
-    task.step()
-    assert len(bpy.data.scenes) == 2
+    step_until(task, lambda: task.fraction > 0)
+    assert len(bpy.data.scenes) == 3
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
     assert task.state == tasks.CANCELLED and "1 of 4 views are kept" in task.message
     with bpy.data.libraries.load(str(tmp_path / "saved.blend")) as (saved, _):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import bpy
 
 IS_5 = bpy.app.version >= (5, 0)
+EEVEE = "BLENDER_EEVEE" if IS_5 else "BLENDER_EEVEE_NEXT"
 
 # For folder properties that may begin with //: newer versions warn where it is not said, older ones do not know it.
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()

@@ -32,6 +32,7 @@ import numpy as np  # noqa: E402
 from _demo.model import import_model  # noqa: E402
 from mathutils import Matrix  # noqa: E402
 
+from srn_blender.capture.instance import Instance  # noqa: E402
 from srn_blender.capture.passes import load_pixels  # noqa: E402
 from srn_blender.capture.png import encode_png  # noqa: E402
 from srn_blender.capture.session import capture  # noqa: E402
@@ -105,7 +106,6 @@ def capture_chair(chair: Chair, name: str, root: Path) -> None:
     _unlink_missing(chair)
     settings = CaptureSettings(
         root,
-        chair.id,
         name=name,
         rig="sphere",
         train_views=TRAIN_VIEWS,
@@ -116,7 +116,7 @@ def capture_chair(chair: Chair, name: str, root: Path) -> None:
         seed=RIG_SEED,
         labels="material" if chair.parts else "none",
     )
-    for _ in capture(scene, list(collection.objects), chair.id, settings):
+    for _ in capture(scene, [Instance(chair.id, chair.id, list(collection.objects))], settings):
         pass
 
 

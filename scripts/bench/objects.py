@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 import bpy  # noqa: E402
 from _demo.model import import_model  # noqa: E402
 
+from srn_blender.capture.instance import Instance  # noqa: E402
 from srn_blender.capture.session import capture  # noqa: E402
 from srn_blender.capture.settings import CaptureSettings  # noqa: E402
 
@@ -58,9 +59,9 @@ def capture_subject(name: str, subject: Subject, size: int, models: Path, out: P
     if subject.lacquered:
         _lacquer(collection)
     settings = CaptureSettings(
-        out / f"{name}_{size}", name, name=name, val_views=VAL_VIEWS, size=size, samples=SAMPLES, labels=subject.labels
+        out / f"{name}_{size}", name=name, val_views=VAL_VIEWS, size=size, samples=SAMPLES, labels=subject.labels
     )
-    for _ in capture(scene, list(collection.objects), name, settings):
+    for _ in capture(scene, [Instance(name, name, list(collection.objects))], settings):
         pass
 
 

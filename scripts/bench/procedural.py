@@ -40,7 +40,7 @@ def write_shapes(root: Path, count: int) -> Path:
         "depth": {"kind": "z", "miss": 0.0}, "camera": vars(intrinsics), "passes": ["rgb", "rgba"],
         "splits": {"train": views}, "classes": [{"id": 0, "name": "background", "colour": [0, 0, 0]}],
         "instances": [{"id": name, "source": "arithmetic", "centre": [0, 0, 0], "scale": 1.0} for name in names],
-        "rig": {"kind": "sphere", "seed": 0, "radius": DISTANCE}, "fingerprint": f"{NAME} {count}",
+        "rig": {"kind": "sphere", "seed": 0, "radius": DISTANCE}, "fingerprint": {"scenes": f"{NAME} {count}"},
     }  # fmt: skip
     (root / "dataset.json").write_text(json.dumps(manifest), encoding="utf-8")
     return root

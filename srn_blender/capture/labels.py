@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from .instance import Part
+from .geometry import Part
 from .settings import LabelClass
+from .stage import OWN
 
 BACKGROUND = LabelClass("background", (0.0, 0.0, 0.0), ())
 MAX_CLASSES = 256
@@ -51,18 +52,24 @@ class Labels:
 
     @property
     def index(self) -> str:
-        """Which of Blender's passes tells the sources apart: "material" or "object"; empty without labels."""
-        return {"material": "material", "none": ""}.get(self.kind, "object")
+        """Which of Blender's passes tells the sources apart, as of `index_of`."""
+        return index_of(self.kind)
 
     def ids(self, index: NDArray[np.float32], hit: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Class ids from a pass of indices, both (H, W, 1); 0 where nothing was hit."""
         return np.where(hit, self.table[np.rint(index).astype(np.int64)], np.uint8(0))
 
 
-def make_labels(parts: Sequence[Part], kind: str, label_property: str, chosen: Sequence[LabelClass]) -> Labels:
-    """The labels of what `parts` show. kind: one of settings.LABELS. Raises UserError as `list_classes` does."""
-    sources = find_sources(parts, kind, label_property)
-    classes = [BACKGROUND] if kind == "none" else list_classes([source.name for source in sources], chosen)
+def index_of(kind: str) -> str:
+    """Which of Blender's passes tells the sources of a kind apart: "material" or "object"; empty without labels."""
+    return {"material": "material", "none": ""}.get(kind, "object")
+
+
+def make_labels(sources: Sequence[Source], kind: str, classes: Sequence[LabelClass]) -> Labels:
+    """The labels of an instance with these sources; classes: those of the whole capture, as `list_classes` gives them.
+
+    kind: one of settings.LABELS.
+    """
     ids = {name: number for number, one in enumerate(classes) for name in one.sources}
     table = np.zeros(len(sources) + 1, np.uint8)
     for number, source in enumerate(sources, 1):
@@ -109,7 +116,7 @@ def source_of_object(owner: bpy.types.Object, kind: str, label_property: str) ->
         value = owner.get(label_property)
         return NO_VALUE if value is None else str(value)
     # A scene's own collection is no datablock: the object may stand in those of other scenes.
-    named = [group.name_full for group in owner.users_collection if not group.is_embedded_data]
+    named = [group.name_full for group in owner.users_collection if not (group.is_embedded_data or group.get(OWN))]
     return min(named, default=LOOSE)
 
 

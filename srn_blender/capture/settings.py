@@ -10,6 +10,8 @@ PLACED_RIGS = ("sphere", "hemisphere", "spiral", "turntable")  # around the obje
 FOUND_RIGS = ("cameras", "animation", "saved")  # poses that exist already
 RIGS = PLACED_RIGS + FOUND_RIGS
 POSES_UNITS = ("dataset", "blender")
+ENGINES = ("cycles", "eevee", "workbench")
+PASSES = ("rgba", "depth", "normal")
 LABELS = ("material", "object", "collection", "property", "none")
 
 
@@ -24,7 +26,7 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """What a person can choose. `instance` is an id as `instance.instance_id` makes it.
+    """What a person can choose.
 
     size: the longer side of each view in pixels.
     Of the rigs that are placed: focal_length is in millimetres, on a sensor of 36; distance is 1 where the unit sphere
@@ -32,12 +34,12 @@ class CaptureSettings:
     the jitters are the largest tilt in radians and the largest share of the distance.
     Of those that are found: an empty camera_collection means all of the scene; poses_units says whether the poses at
     poses_path are around the unit sphere or where Blender's units put them; hold_out is that of `rigs.saved.divide`.
+    passes: beside rgb, which is always there; semantic comes with labels. samples: Workbench has none.
     classes: where there are none, each source of labels is a class. labelled_views: how many training views of an
     instance get labels, 0 for all.
     """
 
     root: Path
-    instance: str
     name: str = "capture"
     rig: str = "sphere"
     focal_length: float = 50.0
@@ -55,8 +57,10 @@ class CaptureSettings:
     val_views: int = 5
     test_views: int = 20
     size: int = 128
+    engine: str = "cycles"
     samples: int = 16
     seed: int = 0
+    passes: tuple[str, ...] = PASSES
     labels: str = "material"
     label_property: str = ""
     classes: tuple[LabelClass, ...] = ()

@@ -8,13 +8,18 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..capture.instance import instance_id
-from ..capture.session import CaptureProgress, capture
+from ..capture.instance import Instance, instance_id
+from ..capture.rigs.survey import survey_rig
+from ..capture.session import capture_steps
 from ..capture.settings import CaptureSettings
+from ..errors import UserError
 from . import tasks
 from .capture_properties import CAPTURE
+from .capture_task import CaptureTask
+from .label_properties import classes_of
 from .long_work import LongWork
 from .properties import folder_of, settings_of
+from .rig_properties import rig_settings
 
 
 class SRN_OT_capture_views(LongWork, bpy.types.Operator):
@@ -38,13 +43,29 @@ class SRN_OT_capture_views(LongWork, bpy.types.Operator):
         return True
 
     def begin(self, context: Any) -> tasks.Task:
-        scene = context.scene
-        settings = settings_of(scene)
         objects, source = what_to_capture(context)
-        chosen = {name: getattr(settings, name) for name in CAPTURE if hasattr(settings, name) and name != "name"}
-        root = folder_of(settings.dataset_path, "Dataset")
-        plan = CaptureSettings(root=root, instance=instance_id(source), **chosen)
-        return tasks.CaptureTask(capture(scene, objects, source, plan), describe_capture)
+        instances = [Instance(instance_id(source), source, objects)]
+        steps = capture_steps(context.scene, instances, capture_settings(context.scene))
+        task = CaptureTask(steps)
+        task.notices = _warnings_of_rig(context, objects)
+        return task
+
+
+def _warnings_of_rig(context: Any, objects: Sequence[bpy.types.Object]) -> list[str]:
+    settings = rig_settings(settings_of(context.scene))
+    try:
+        return survey_rig(context.scene, context.evaluated_depsgraph_get(), objects, settings).warnings()
+    except UserError:
+        return []  # the capture is about to say so itself
+
+
+def capture_settings(scene: bpy.types.Scene) -> CaptureSettings:
+    """What is chosen in `scene.srn`. Raises UserError without a folder."""
+    settings = settings_of(scene)
+    chosen = {name: getattr(settings, name) for name in CAPTURE if hasattr(settings, name) and name != "name"}
+    chosen["classes"] = classes_of(settings)
+    root = folder_of(settings.dataset_path, "Dataset")
+    return CaptureSettings(root=root, **chosen)
 
 
 def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
@@ -59,28 +80,45 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
     return selected, (active if active in selected else selected[0]).name
 
 
-def describe_capture(last: CaptureProgress) -> str:
-    """How a capture ended, and what to do next."""
-    captured = f"{last.total} views are captured"
-    if last.check is None:
-        return f"{captured}. Next: Train SRN."
-    if last.check.warning:
-        return f"{captured}. {last.check.warning}"
-    return f"{captured}; depth agrees between views at {last.check.agreeing:.0%} of the points. Next: Train SRN."
+@persistent  # type: ignore[untyped-decorator]
+def _before_saving(*_: object) -> None:
+    """The capture's own scenes and indices must not become the user's."""
+    _end_capture("Ended by saving")
 
 
 @persistent  # type: ignore[untyped-decorator]
-def _put_scene_back(*_: object) -> None:
-    """Ends a capture before the file is saved: its own scene and indices must not become the user's."""
-    if tasks.running("capture"):
-        tasks.Task.latest["capture"].abandon()
+def _before_loading(*_: object) -> None:
+    _end_capture("Ended by opening a file")
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _before_undo(*_: object) -> None:
+    """Undo takes away what a capture holds on to."""
+    _end_capture("Ended by undo or redo")
+
+
+def _end_capture(why: str) -> None:
+    task = tasks.Task.latest.get("capture")
+    if isinstance(task, CaptureTask) and task.state == tasks.RUNNING:
+        task.abandon(why)
+
+
+HANDLERS = (
+    ("save_pre", _before_saving),
+    ("load_pre", _before_loading),
+    ("undo_pre", _before_undo),
+    ("redo_pre", _before_undo),
+)
 
 
 def register() -> None:
     bpy.utils.register_class(SRN_OT_capture_views)
-    bpy.app.handlers.save_pre.append(_put_scene_back)
+    for name, handler in HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    bpy.app.handlers.save_pre.remove(_put_scene_back)
+    _end_capture("Ended by turning the add-on off")
+    for name, handler in HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)
     bpy.utils.unregister_class(SRN_OT_capture_views)

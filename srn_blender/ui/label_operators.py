@@ -9,10 +9,10 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..capture.instance import gather_objects
+from ..capture.instance import Instance
 from ..capture.labels import class_colour
-from ..capture.passes import open_studio
 from ..capture.settings import CaptureSettings
+from ..capture.studio import open_studio
 from ..errors import UserError
 from . import label_preview, tasks
 from .capture_operator import what_to_capture
@@ -26,9 +26,11 @@ def sources_here(context: Any) -> list[str]:
         raise UserError("Wait for the end of the capture, or cancel it.")
     chosen = settings_of(context.scene)
     objects, _ = what_to_capture(context)
-    settings = CaptureSettings(Path(), "any", labels=chosen.labels, label_property=chosen.label_property)
-    with open_studio(context.scene, gather_objects(objects), settings) as studio:
-        return [one.name for one in studio.labels.sources]
+    settings = CaptureSettings(Path(), labels=chosen.labels, label_property=chosen.label_property)
+    with open_studio(context.scene, settings) as studio:
+        for _ in studio.show(Instance("any", "any", objects)):
+            pass
+        return [one.name for one in studio.sources]
 
 
 def add_class(settings: Any, name: str) -> Any:

@@ -17,7 +17,8 @@ from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from ..capture.instance import SURFACES, gather_objects, material_of_slot
+from ..capture.geometry import material_of_slot
+from ..capture.instance import SURFACES, gather_objects
 from ..capture.labels import BACKGROUND, NO_MATERIAL, in_order, list_classes, source_of_object
 from ..capture.settings import LabelClass
 from ..errors import UserError
@@ -43,7 +44,7 @@ class Subject:
 class _Preview:
     """What is drawn while the preview is on.
 
-    stale: the batches are to be made again. shapes: triangles in the objects' own axes, by full name and by source.
+    stale: the batches are to be made again. shapes: triangles in the objects' own axes, by full name and material.
     """
 
     handle: Any
@@ -93,7 +94,6 @@ def update() -> None:
     """To be called when the classes have changed."""
     if _preview is not None:
         _preview.stale = True
-        _preview.shapes.clear()  # they are sorted by source, and another kind of labels has other sources
         _redraw()
 
 
@@ -115,9 +115,12 @@ def coloured_triangles(
         if not shown.show_self or evaluated.type not in SURFACES or maker not in members:
             continue
         if name not in shapes:
-            shapes[name] = _triangles_of(evaluated, subject)
+            shapes[name] = _triangles_of(evaluated)
         matrix = np.array(shown.matrix_world, np.float32)
-        for source, triangles in shapes[name].items():
+        for material, triangles in shapes[name].items():
+            source = material
+            if subject.kind != "material":
+                source = source_of_object(evaluated.original, subject.kind, subject.label_property)
             placed.append((source, triangles @ matrix[:3, :3].T + matrix[:3, 3]))
     classes = list_classes(in_order({source for source, _ in placed}), subject.classes)
     colour_of = {source: one.colour for one in classes for source in one.sources}
@@ -127,8 +130,8 @@ def coloured_triangles(
     return {colour: np.concatenate(parts) for colour, parts in found.items()}
 
 
-def _triangles_of(evaluated: Any, subject: Subject) -> dict[str, Triangles]:
-    """The corners of an object's triangles, float32 (3 T, 3) in its own axes, by source."""
+def _triangles_of(evaluated: Any) -> dict[str, Triangles]:
+    """The corners of an object's triangles, float32 (3 T, 3) in its own axes, by material."""
     mesh = evaluated.to_mesh()
     if mesh is None or not len(mesh.polygons):
         evaluated.to_mesh_clear()
@@ -141,17 +144,15 @@ def _triangles_of(evaluated: Any, subject: Subject) -> dict[str, Triangles]:
     slots = np.empty(len(mesh.loop_triangles), np.int32)
     mesh.loop_triangles.foreach_get("material_index", slots)
     on_mesh = list(mesh.materials)
-    by_source: dict[str, list[Triangles]] = {}
+    by_material: dict[str, list[Triangles]] = {}
     for slot in np.unique(slots):
-        if subject.kind == "material":
-            material = material_of_slot(evaluated, on_mesh, int(slot))
-            source = material.name_full if material else NO_MATERIAL
-        else:
-            source = source_of_object(evaluated.original, subject.kind, subject.label_property)
+        material = material_of_slot(evaluated, on_mesh, int(slot))
         chosen = corners.reshape(-1, 3)[slots == slot].ravel()
-        by_source.setdefault(source, []).append(points.reshape(-1, 3)[chosen])
+        by_material.setdefault(material.name_full if material else NO_MATERIAL, []).append(
+            points.reshape(-1, 3)[chosen]
+        )
     evaluated.to_mesh_clear()
-    return {source: np.concatenate(parts) for source, parts in by_source.items()}
+    return {name: np.concatenate(parts) for name, parts in by_material.items()}
 
 
 @persistent  # type: ignore[untyped-decorator]

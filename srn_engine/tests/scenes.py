@@ -85,7 +85,7 @@ def write_ball(
         "splits": {split: {"planned": count, "captured": count} for split, count in counts.items()},
         "classes": [{"id": i, "name": name, "colour": list(colour)} for i, (name, colour) in enumerate(CLASSES)],
         "instances": [{"id": name, "source": "arithmetic", "centre": [0, 0, 0], "scale": 1.0} for name in balls],
-        "rig": {"kind": "sphere", "seed": 0, "radius": 3.0}, "fingerprint": "ball",
+        "rig": {"kind": "sphere", "seed": 0, "radius": 3.0}, "fingerprint": {},
     }  # fmt: skip
     (root / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
     return root

@@ -1,0 +1,213 @@
+"""Where instances are put one after the other, alone in the user's light, and rendered from all around."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from . import stage
+from .background import in_background
+from .camera import Camera, flip_axes, use_lens
+from .dataset import View
+from .geometry import Part, bounding_sphere, measure_parts
+from .instance import Instance, gather_objects
+from .labels import Labels, Source, find_sources, index_of
+from .passes import FARTHEST_HIT, render_stage, set_up_colour, set_up_geometry, take_pass
+from .settings import CaptureSettings
+
+Array = NDArray[np.float64]
+# How near a camera inside the unit sphere sees, in dataset units.
+NEAREST = 1e-3
+
+
+@dataclass(eq=False)
+class Studio:
+    """Two scenes that share a camera and the instance that is shown: `scene` gives colour, `geometry` the rest.
+
+    instance: the one that is shown. members: its objects. parts: its geometry. centre, scale: its bounding
+    sphere, in Blender units. sources: what its classes can be made of.
+    """
+
+    scene: bpy.types.Scene
+    geometry: bpy.types.Scene | None
+    camera: bpy.types.Object
+    settings: CaptureSettings
+    _folder: Path
+    _cast: bpy.types.Collection
+    _turner: bpy.types.Object
+    instance: Instance | None = None
+    members: Sequence[bpy.types.Object] = ()
+    parts: Sequence[Part] = ()
+    centre: Array = field(default_factory=lambda: np.zeros(3))
+    scale: float = 1.0
+    sources: Sequence[Source] = ()
+    _labels: Labels | None = None
+    _indices: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def layer(self) -> Any:
+        """The view layer in which the instance is evaluated."""
+        return self.scene.view_layers[0]
+
+    @property
+    def _scenes(self) -> list[Any]:
+        return [self.scene, *([self.geometry] if self.geometry else [])]
+
+    def show(self, instance: Instance) -> Generator[None, None, None]:
+        """Puts an instance in the place of the one before and measures it, a piece at each step.
+
+        Raises UserError where nothing of it is visible or has a size.
+        """
+        self._clear()
+        self.members = gather_objects(instance.objects)
+        for member in self.members:
+            self._cast.objects.link(member)
+        for scene in self._scenes:
+            if instance.frame is not None:
+                scene.frame_set(instance.frame)
+            if instance.align:
+                scene.collection.objects.link(self._turner)
+            else:
+                scene.collection.children.link(self._cast)
+        if instance.align:
+            self._turn()
+        yield
+        yield from self.measure()
+        self.instance = instance
+
+    def measure(self) -> Generator[None, None, None]:
+        """Measures the instance as it is now. Raises UserError where nothing of it is visible or has a size."""
+        self.layer.update()
+        yield
+        self.parts = parts = measure_parts(self.layer.depsgraph)
+        self.centre, self.scale = yield from in_background(lambda: bounding_sphere(parts))
+        self.sources = find_sources(parts, self.settings.labels, self.settings.label_property)
+
+    def label(self, labels: Labels) -> None:
+        """Gives the materials or objects of the instance the pass indices of `labels`, until another one is shown."""
+        self._labels = labels
+        for index, source in enumerate(labels.sources, 1):
+            for carrier in source.carriers:
+                self._indices.callback(_set_pass_index, carrier, carrier.pass_index)
+                _set_pass_index(carrier, index)
+
+    def use_lens(self, camera: Camera) -> None:
+        """Takes the views to come with the lens and size of `camera`. Raises UserError where Blender cannot."""
+        for scene in self._scenes:
+            use_lens(camera, scene.render, self.camera.data)
+
+    def render(self, pose: Array) -> Generator[None, None, View]:
+        """Renders the view from `pose`, (4, 4), OpenCV axes, dataset units, a piece at each step.
+
+        Raises UserError where Blender cannot.
+        """
+        self.place_camera(pose)
+        render_stage(self.scene)
+        yield
+        rgba = np.rint(take_pass(self.scene, self._folder, "rgba") * 255).astype(np.uint8)
+        if self.geometry is None:
+            return View(rgba)
+        yield
+        render_stage(self.geometry)
+        yield
+        depth = take_pass(self.geometry, self._folder, "depth")[..., :1]
+        hit = (depth > 0) & (depth < FARTHEST_HIT)
+        normal = semantic = None
+        if "normal" in self.settings.passes:
+            yield
+            normal = np.where(hit, take_pass(self.geometry, self._folder, "normal")[..., :3], np.float32(0))
+            length = np.linalg.norm(normal, axis=-1, keepdims=True)
+            normal = normal / np.where(length > 0, length, np.float32(1))
+        if self._labels is not None and self._labels.index:
+            yield
+            semantic = self._labels.ids(take_pass(self.geometry, self._folder, "index")[..., :1], hit)
+        depth = np.where(hit, depth / np.float32(self.scale), np.float32(0))
+        return View(rgba, depth if "depth" in self.settings.passes else None, normal, semantic)
+
+    def place_camera(self, pose: Array) -> None:
+        """Moves the camera to `pose`, (4, 4), OpenCV axes, dataset units of the instance that is shown."""
+        matrix = flip_axes(pose)
+        matrix[:3, 3] = matrix[:3, 3] * self.scale + self.centre
+        self.camera.matrix_world = Matrix(matrix.tolist())
+        distance = float(np.linalg.norm(pose[:3, 3]))
+        data: Any = self.camera.data
+        data.clip_start = max(0.5 * (distance - 1), NEAREST) * self.scale
+        data.clip_end = 2 * (distance + 1) * self.scale
+
+    def close(self) -> None:
+        """Gives the materials and objects of the instance their own pass indices back."""
+        self._indices.close()
+
+    def _turn(self) -> None:
+        """Undoes the rotation of the one object that all others of the instance hang on, about its own origin."""
+        roots = [member for member in self.members if member.parent not in self.members]
+        if len(roots) > 1:
+            names = ", ".join(root.name for root in roots[:3])
+            raise UserError(f"Parent the parts to one object, or turn off Align: {names} have a rotation each.")
+        self.layer.update()
+        root: Any = roots[0].evaluated_get(self.layer.depsgraph)
+        location, rotation, _ = root.matrix_world.decompose()
+        there = Matrix.Translation(location)
+        self._turner.matrix_world = there @ rotation.inverted().to_matrix().to_4x4() @ there.inverted()
+
+    def _clear(self) -> None:
+        self.close()
+        self.instance, self._labels, self.parts = None, None, ()
+        for member in list(self._cast.objects):
+            self._cast.objects.unlink(member)
+        for scene in self._scenes:
+            if self._cast.name in scene.collection.children:
+                scene.collection.children.unlink(self._cast)
+            if self._turner.name in scene.collection.objects:
+                scene.collection.objects.unlink(self._turner)
+        self._turner.matrix_world = Matrix()
+
+
+def _set_pass_index(datablock: Any, index: int) -> None:
+    with suppress(ReferenceError):  # the user has deleted it meanwhile
+        datablock.pass_index = index
+
+
+@contextmanager
+def open_studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Studio]:
+    """A studio in the light of `scene`; on the way out, whatever happened, all is as it was before.
+
+    Raises UserError where Cycles is missing or the temporary folder is full.
+    """
+    if not hasattr(scene, "cycles"):
+        raise UserError("Turn on the add-on Cycles Render Engine in the preferences: views are rendered with Cycles.")
+    with ExitStack() as undo:
+        stage.keep_images(undo)
+        folder = _make_scratch(undo)
+        colour, geometry = stage.add_stage(scene, undo), None
+        set_up_colour(colour, settings.engine, settings.samples, folder)
+        index = index_of(settings.labels)
+        if index or {"depth", "normal"} & set(settings.passes):
+            geometry = stage.add_stage(scene, undo)
+            set_up_geometry(geometry, settings.passes, index, folder)
+        camera, cast = stage.add_camera(undo), stage.add_cast(undo)
+        studio = Studio(colour, geometry, camera, settings, folder, cast, stage.add_turner(cast, undo))
+        undo.callback(studio.close)
+        for one in studio._scenes:
+            one.collection.objects.link(camera)
+            one.camera = camera
+        yield studio
+
+
+def _make_scratch(undo: ExitStack) -> Path:
+    try:
+        return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
+    except OSError as error:
+        raise UserError(
+            f"Free some space in Blender's temporary folder {bpy.app.tempdir}: {error.strerror}."
+        ) from error
