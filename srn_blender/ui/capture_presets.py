@@ -19,7 +19,7 @@ SHIPPED = str(Path(__file__).resolve().parents[1])
 NOT_KEPT = {"name", "classes", "camera_collection", "poses_path"}
 
 
-class SRN_OT_capture_preset_add(AddPresetBase, bpy.types.Operator):
+class SRN_OT_capture_preset_add(AddPresetBase, bpy.types.Operator):  # type: ignore[misc]
     """Keep the settings of the capture and its rig as a preset, or remove one"""
 
     bl_idname = "srn.capture_preset_add"
@@ -31,7 +31,8 @@ class SRN_OT_capture_preset_add(AddPresetBase, bpy.types.Operator):
     @property
     def preset_values(self) -> list[str]:
         """The properties that a preset keeps, as Python reads them."""
-        settings = settings_of(bpy.context.scene)
+        context: Any = bpy.context
+        settings = settings_of(context.scene)
         return [f"settings.{name}" for name in CAPTURE if name not in NOT_KEPT and hasattr(settings, name)]
 
 

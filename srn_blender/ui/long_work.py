@@ -76,6 +76,8 @@ class LongWork:
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return False
+        for notice in task.notices:
+            self.report({"WARNING"}, notice)
         self._task = Task.latest[task.kind] = task
         return True
 

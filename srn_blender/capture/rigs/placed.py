@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,7 +90,7 @@ def _lattice(kind: str, count: int, random: np.random.Generator) -> Array:
 
 def _spiral(settings: CaptureSettings, count: int, random: np.random.Generator) -> Array:
     """From the lowest elevation up to the highest, in as many turns as there are rings."""
-    along: Array = (np.arange(count) + random.uniform(0, 1)) / max(count, 1)
+    along = (np.arange(count) + random.uniform(0, 1)) / max(count, 1)
     low, high = math.sin(settings.lowest_elevation), math.sin(settings.highest_elevation)
     return _on_sphere(low + (high - low) * along, 2 * math.pi * settings.rings * along)
 
@@ -108,7 +109,7 @@ def _turntable(settings: CaptureSettings, count: int, random: np.random.Generato
     return np.concatenate(placed)
 
 
-def _on_sphere(height: Array, angle: Array) -> Array:
+def _on_sphere(height: NDArray[np.floating[Any]], angle: NDArray[np.floating[Any]]) -> Array:
     """Unit vectors (N, 3) from their z and their angle around it."""
     ring = np.sqrt(1 - height**2)
     return np.stack([ring * np.cos(angle), ring * np.sin(angle), height], -1)
