@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from srn_blender.engine.engine import Engine, JobHandle
+from srn_blender.engine.engine import Engine
+from srn_blender.engine.jobs import JobHandle
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = ROOT / "srn_engine" / "tests" / "server_jobs.py"
@@ -46,10 +47,10 @@ def engine_interpreter() -> str:
 class JobEngine:
     """An engine with the short jobs of `server_jobs.py`, started by the test as a user starts one elsewhere."""
 
-    def __init__(self, code: str = "") -> None:
+    def __init__(self, code: str = "", options: Sequence[str] = ()) -> None:
         program = [str(JOBS)] if not code else ["-c", f"{code}\nfrom srn_engine.tests.server_jobs import main\nmain()"]
         self.process = subprocess.Popen(
-            [engine_interpreter(), *program, "--token-stdin"],
+            [engine_interpreter(), *program, "--token-stdin", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -64,8 +65,8 @@ class JobEngine:
 
 
 @contextmanager
-def job_engine(code: str = "") -> Iterator[JobEngine]:
-    engine = JobEngine(code)
+def job_engine(*options: str, code: str = "") -> Iterator[JobEngine]:
+    engine = JobEngine(code, options)
     try:
         yield engine
     finally:
@@ -142,14 +143,14 @@ class Background:
 
 @contextmanager
 def validating_relay(port: int) -> Iterator[tuple[int, list[dict]]]:
-    """A relay in front of an engine that collects all text frames; at its end they are held against the schema."""
+    """A relay in front of an engine that collects all messages; at its end they are held against the schema."""
     frames: list[dict] = []
 
     async def forward(source, target) -> None:
         try:
             async for frame in source:
-                if isinstance(frame, str):
-                    frames.append(json.loads(frame))
+                if isinstance(frame, str) or frame.startswith(b"{"):
+                    frames.append(json.loads(frame if isinstance(frame, str) else frame.partition(b"\n")[0]))
                 await target.send(frame)
         except ConnectionClosed:
             pass

@@ -190,7 +190,7 @@ def test_a_wrong_token_is_one_sentence(other, token):
 
 @pytest.mark.parametrize(("version", "side"), [(0, "engine"), (2, "add-on")])
 def test_an_engine_of_another_version_says_which_side_to_update(version, side):
-    with job_engine(f"from srn_engine.server import protocol; protocol.PROTOCOL = {version}") as other:
+    with job_engine(code=f"from srn_engine.server import protocol; protocol.PROTOCOL = {version}") as other:
         assert f"update the {side}" in failure(other.port, "correct-horse-battery-staple")
 
 

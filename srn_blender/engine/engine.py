@@ -15,58 +15,16 @@ import numpy as np
 
 from ..errors import UserError
 from .client import Client, Event, Host, Lost, OtherHost, Ready
+from .jobs import JobCallbacks, JobHandle
 from .messages import Answer, JobChange, Json, encode_request
 from .process import Address, EngineProcess, check_interpreter
+from .transfer import Transfer, TransferCallbacks, TransferEnd, Work
 
 STOPPED, STARTING, READY, FAILED = "stopped", "starting", "ready", "failed"
-ENDED = ("done", "failed", "cancelled")
 
 
 def _ignore(news: object) -> None:
     pass
-
-
-class JobHandle:
-    """A job of ours. `state` is the protocol's, and "asked" until the engine has taken it.
-
-    `progress` is the last `job` notification; `result` and `arrays` are there once it is done, `result` (what was
-    kept) once it is cancelled, `error` (a sentence) once it has failed.
-    """
-
-    def __init__(self, method: str, engine: "Engine") -> None:
-        self.method = method
-        self.state = "asked"
-        self.number: int | None = None
-        self.progress: Json = {}
-        self.result: Json = {}
-        self.arrays: Mapping[str, np.ndarray] = {}
-        self.error = ""
-        self._engine = engine
-        self._cancel_asked = False
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-    def cancel(self) -> None:
-        """Asks the engine to stop the job; how it ended comes as for any job."""
-        self._cancel_asked = True
-        if self.number is not None and not self.ended:
-            self._engine.request("cancel", {"job": self.number}, _ignore, _ignore)
-
-    def taken(self, number: int) -> None:
-        """Called by the engine once the job has its number."""
-        self.number = number
-        if self._cancel_asked:
-            self.cancel()
-
-
-@dataclass(frozen=True)
-class _Callbacks:
-    progress: Callable[[Json], None]
-    done: Callable[[Json, Mapping[str, np.ndarray]], None]
-    failed: Callable[[str], None]
-    cancelled: Callable[[Json], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +37,8 @@ class Engine:
     """`state` is "stopped", "starting", "ready" or "failed"; `message` says it in a sentence, for a panel.
 
     `info` is the result of `hello`, {} while there is none.
-    Every request and job gets exactly one of its callbacks, from `poll` or `stop`, whatever happens to the engine.
+    Every request, job and transfer gets exactly one of its callbacks, from `poll`, `stop` or `close`, whatever happens
+    to the engine.
     """
 
     def __init__(self) -> None:
@@ -89,8 +48,10 @@ class Engine:
         self._client: Client | None = None
         self._count = 0
         self._requests: dict[int, _Request] = {}
-        self._jobs: dict[JobHandle, _Callbacks] = {}
+        self._jobs: dict[JobHandle, JobCallbacks] = {}
         self._calls: deque[Callable[[], None]] = deque()
+        self._address: Address | None = None  # of an engine that we did not start
+        self._transfers: dict[Transfer, TransferCallbacks] = {}
 
     def start(self, interpreter: str | Path) -> None:
         """Starts an engine with a Python interpreter; returns at once, `state` tells how it goes.
@@ -101,10 +62,14 @@ class Engine:
 
     def connect(self, host: str, port: int, token: str) -> None:
         """Connects to an engine that runs already, here or on another machine; returns at once, as `start` does."""
-        self._open(OtherHost(Address(host, port, token)), f"Connecting to the engine at {host}:{port}.")
+        address = Address(host, port, token)
+        self._open(OtherHost(address), f"Connecting to the engine at {host}:{port}.")
+        self._address = address
 
     def stop(self) -> None:
         """Ends our engine, or leaves another's; a training that runs saves what it has learned."""
+        for transfer in self._transfers:
+            transfer.cancel()
         if self._client is not None:
             self._client.stop()
         self._leave(STOPPED, "The engine is not running.", "The engine was stopped before this ended.")
@@ -112,8 +77,11 @@ class Engine:
 
     def close(self, timeout: float = 2.0) -> None:
         """Stops, and waits a moment for the end of the engine's process."""
-        client = self._client
+        client, transfers = self._client, list(self._transfers)
         self.stop()
+        for transfer in transfers:
+            transfer.join(timeout)
+        self._poll_transfers()
         if client is not None:
             client.join(timeout)
 
@@ -147,8 +115,8 @@ class Engine:
         `progress` gets each `job` notification while the job waits or runs. Exactly one of these follows: `done`
         (result, arrays by name), `failed` (a sentence) or `cancelled` (a result that says what was kept, maybe {}).
         """
-        handle = JobHandle(method, self)
-        callbacks = _Callbacks(progress, done, failed, cancelled)
+        handle = JobHandle(method, lambda number: self.request("cancel", {"job": number}, _ignore, _ignore))
+        callbacks = JobCallbacks(progress, done, failed, cancelled)
 
         def taken(result: Json) -> None:
             self._take(handle, result.get("job"))
@@ -160,9 +128,23 @@ class Engine:
         self._jobs[handle] = callbacks
         return handle
 
+    @property
+    def has_storage(self) -> bool:
+        """Whether the engine names folders in its own storage, and does not see the disk of this computer."""
+        return self.info.get("storage") is True
+
+    def start_transfer(self, work: Work, callbacks: TransferCallbacks) -> Transfer:
+        """Starts to send or fetch on a connection of its own. UserError where no engine with a storage is ready."""
+        if self._address is None or not self.has_storage:
+            raise UserError("The engine keeps nothing for other computers: start it there with --storage DIR.")
+        transfer = Transfer(self._address, work)
+        self._transfers[transfer] = callbacks
+        return transfer
+
     def poll(self) -> None:
         """Does what the news since the last call ask for; never blocks. What a callback raises comes out here."""
         self._run_calls()
+        self._poll_transfers()
         while self._client is not None and (event := self._client.next_event()) is not None:
             self._handle(event)
             self._run_calls()
@@ -257,6 +239,14 @@ class Engine:
             self._call(request.failed, sentence)
         for handle in list(self._jobs):
             self._fail(handle, sentence)
+
+    def _poll_transfers(self) -> None:
+        for transfer, callbacks in list(self._transfers.items()):
+            while (news := transfer.next_news()) is not None:
+                if isinstance(news, TransferEnd):
+                    del self._transfers[transfer]
+                callbacks.tell(news, self._call)
+        self._run_calls()
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
         self._calls.append(functools.partial(function, *args))

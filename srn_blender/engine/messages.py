@@ -4,7 +4,7 @@ import io
 import json
 import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ PROTOCOL = 1
 CLIENT = "SRN for Blender"
 MAX_TEXT = 2**20  # bytes of one text frame
 MAX_BINARY = 2**30 + 4096  # bytes of one binary frame: an array and its header
+MAX_PIECE = 2**20 - 4096  # bytes of a piece of a file
 
 _ARRAYS = {"colour": ("<f4", 4), "depth": ("<f4", None), "normal": ("<f4", 3), "semantic": ("|u1", None)}
 
@@ -24,11 +25,12 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to the request `id`: its result, or the sentence of its error."""
+    """The answer to the request `id`: its result and the piece of a file that came with it, or its error's sentence."""
 
     id: int | None
     result: object = None
     error: str | None = None
+    piece: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def encode_request(number: int, method: str, params: Mapping[str, object]) -> st
     return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}, allow_nan=False)
 
 
+def encode_piece(number: int, method: str, params: Mapping[str, object], piece: bytes) -> bytes:
+    """The binary frame of a request that carries a piece of a file."""
+    return encode_request(number, method, params).encode() + b"\n" + piece
+
+
 def hello(number: int) -> str:
     return encode_request(number, "hello", {"protocol": PROTOCOL, "client": CLIENT})
 
@@ -67,23 +74,38 @@ def check_version(info: Mapping[str, object]) -> str | None:
 
 
 def decode(frame: str | bytes) -> Answer | JobChange:
-    """What a text frame says; BadMessage where it says nothing the protocol knows."""
+    """What a frame says; BadMessage where it says nothing the protocol knows, or is an array."""
     if isinstance(frame, bytes):
-        raise BadMessage("an array came that was not announced")
-    if len(frame) > MAX_TEXT:
-        raise BadMessage("a text frame is over 1 MiB")
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        raise BadMessage("a text frame is not valid JSON") from None
-    if not isinstance(message, dict):
-        raise BadMessage("a text frame holds no object")
+        return _with_piece(frame)
+    message = _parse(frame)
     params = message.get("params")
     if message.get("method") == "job" and isinstance(params, dict):
         if type(params.get("job")) is not int or not isinstance(params.get("state"), str):
             raise BadMessage("a job has no number or no state")
         return JobChange(params)
     return _answer(message)
+
+
+def _with_piece(frame: bytes) -> Answer:
+    line, newline, piece = frame.partition(b"\n")
+    if not frame.startswith(b"{") or not newline or len(piece) > MAX_PIECE:
+        raise BadMessage("an array came that was not announced")
+    try:
+        return replace(_answer(_parse(line.decode())), piece=piece)
+    except UnicodeDecodeError:
+        raise BadMessage("the line before a piece is not UTF-8") from None
+
+
+def _parse(text: str) -> Json:
+    if len(text) > MAX_TEXT:
+        raise BadMessage("a text frame is over 1 MiB")
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadMessage("a text frame is not valid JSON") from None
+    if not isinstance(message, dict):
+        raise BadMessage("a text frame holds no object")
+    return message
 
 
 def _answer(message: Json) -> Answer:

@@ -83,10 +83,10 @@ def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:
 
 
 def request(camera: Camera, trained: Trained) -> dict[str, Any]:
-    """The parameters of the `render` job for a camera in Blender units."""
+    """The parameters of the `render` job for a camera in Blender units, but for the folder of the run."""
     passes = ["colour", "depth", "normal"] + (["semantic"] if trained.has_labels else [])
     normalised = camera.normalised(trained.centre, trained.scale).to_json()
-    return {"run": str(trained.run), "instance": trained.instance, "camera": normalised, "passes": passes}
+    return {"instance": trained.instance, "camera": normalised, "passes": passes}
 
 
 def show(arrays: Mapping[str, NDArray[Any]], camera: Camera, trained: Trained) -> dict[str, bpy.types.Image]:

@@ -9,6 +9,8 @@ import bpy
 import numpy as np
 from bpy.props import StringProperty
 
+from ..engine.errand import FolderRead, JobRequest
+from ..engine.fetching import RENDERED, HostRun
 from ..errors import UserError
 from ..results import compositor, images, view
 from . import tasks
@@ -40,14 +42,13 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
         dataset = folder_of(settings.dataset_path, "Dataset")
         if not (dataset / "dataset.json").is_file():
             raise UserError(f"Capture views first, or choose the folder of a dataset: there is none in {dataset}.")
-        params = {
-            "dataset": str(dataset),
-            "run": str(folder_of(settings.run_path, "Run")),
-            "preset": settings.preset,
-            "seconds": settings.seconds,
-            "seed": settings.seed,
-        }
-        job = tasks.Job("train", params, lambda result, arrays: describe_training(result), describe_cut_training)
+        request = JobRequest(
+            "train",
+            {"preset": settings.preset, "seconds": settings.seconds, "seed": settings.seed},
+            {"dataset": FolderRead(dataset)},
+            folder_of(settings.run_path, "Run"),
+        )
+        job = tasks.Job(request, lambda result, arrays: describe_training(result), describe_cut_training)
         return tasks.JobTask("train", job, lambda: open_engine(context))
 
 
@@ -63,6 +64,26 @@ def describe_cut_training(result: Mapping[str, Any]) -> str:
     if "run" in result:
         return "Training cancelled; what it had learned is kept and can be rendered."
     return "Training cancelled before it had learned anything."
+
+
+class SRN_OT_fetch_run(LongWork, bpy.types.Operator):
+    """Fetch what was trained for this run on another computer, where it could not be fetched or goes on training"""
+
+    bl_idname = "srn.fetch_run"
+    bl_label = "Fetch Run"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if tasks.running("train"):
+            cls.poll_message_set("A training is running; it fetches its run at its end")
+            return False
+        return context.scene is not None
+
+    def begin(self, context: Any) -> tasks.Task:
+        folder = folder_of(settings_of(context.scene).run_path, "Run")
+        if HostRun.read(folder) is None:
+            raise UserError(f"Train first: nothing was trained on another computer for {folder}.")
+        return tasks.FetchTask("train", folder, lambda: open_engine(context))
 
 
 class SRN_OT_render_view(LongWork, bpy.types.Operator):
@@ -96,7 +117,8 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
             show_thumbnail(colour)
             return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
 
-        job = tasks.Job("render", view.request(seen, trained), done, lambda result: "The rendering was cancelled.")
+        request = JobRequest("render", view.request(seen, trained), {"run": FolderRead(trained.run, RENDERED)})
+        job = tasks.Job(request, done, lambda result: "The rendering was cancelled.")
         return tasks.JobTask("render", job, lambda: open_engine(context))
 
     def _find_camera(self, scene: Any) -> bpy.types.Object:
@@ -182,7 +204,7 @@ class SRN_OT_compare_remove(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (SRN_OT_train, SRN_OT_render_view, SRN_OT_compare, SRN_OT_compare_remove)
+CLASSES = (SRN_OT_train, SRN_OT_fetch_run, SRN_OT_render_view, SRN_OT_compare, SRN_OT_compare_remove)
 
 
 def register() -> None:

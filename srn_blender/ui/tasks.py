@@ -5,14 +5,19 @@ What runs and how the last of each kind ended is kept here, outside the file, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..capture.session import CaptureProgress
-from ..engine.engine import READY, STARTING, JobHandle, engine
+from ..engine.engine import READY, STARTING, engine
+from ..engine.errand import Errand, JobRequest
+from ..engine.fetching import fetch_run
+from ..engine.jobs import JobCallbacks
+from ..engine.transfer import Transfer, TransferCallbacks, TransferProgress
 from ..errors import UserError
 
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
@@ -34,6 +39,7 @@ class Task:
         self.fraction = 0.0
         self.eta: float | None = None
         self.warns = False  # `message` is to be looked at, though all is done
+        self.notices: Sequence[str] = ()  # what to know before it starts
 
     def step(self) -> None:
         """Does the next bit of work, or looks how far others are. Raises UserError where it fails."""
@@ -64,40 +70,6 @@ def cancel_all(kind: str = "") -> int:
     return len(asked)
 
 
-class CaptureTask(Task):
-    """Takes one view a step."""
-
-    pause = 0.0
-
-    def __init__(self, views: Iterator[CaptureProgress], describe: Callable[[CaptureProgress], str]) -> None:
-        super().__init__("capture", "Preparing the capture.")
-        self._views: Any = views
-        self._describe = describe
-        self._last: CaptureProgress | None = None
-        self._cancel_asked = False
-
-    def step(self) -> None:
-        if self._cancel_asked:
-            self.abandon()
-            return
-        progress = next(self._views, None)
-        if progress is None:
-            self.end(DONE, self._describe(self._last) if self._last else "All views were there already.")
-            self.warns = bool(self._last and self._last.check and self._last.check.warning)
-            return
-        self._last = progress
-        self.fraction, self.eta = progress.done / max(progress.total, 1), progress.eta
-        self.message = f"View {progress.done} of {progress.total}"
-
-    def cancel(self) -> None:
-        self._cancel_asked = True
-
-    def abandon(self) -> None:
-        self._views.close()  # puts the scene back as it was
-        taken = f"{self._last.done} of {self._last.total} views are kept" if self._last else "no view was taken"
-        self.end(CANCELLED, f"Cancelled: {taken}; Capture Views goes on from there.")
-
-
 class EngineTask(Task):
     """Starts the engine, or connects to it, and waits until it is ready."""
 
@@ -122,54 +94,66 @@ class EngineTask(Task):
 class Job:
     """A job to ask the engine for, and what to do with its end; each returns the sentence for the panel."""
 
-    method: str
-    params: Mapping[str, Any]
+    request: JobRequest
     done: Callable[[Mapping[str, Any], Mapping[str, np.ndarray[Any, Any]]], str]
     cancelled: Callable[[Mapping[str, Any]], str]
 
 
-class JobTask(Task):
-    """Starts the engine, or connects to it, where none is ready, hands it a job and follows it."""
+class EngineWork(Task):
+    """Starts the engine, or connects to it, where none is ready, then hands it some work and follows that."""
 
-    def __init__(self, kind: str, job: Job, open_engine: Callable[[], None]) -> None:
+    def __init__(self, kind: str, open_engine: Callable[[], None]) -> None:
         super().__init__(kind, "Asking the engine.")
-        self._job = job
-        self._handle: JobHandle | None = None
+        self._begun: Errand | Transfer | None = None
         if engine().state not in (READY, STARTING):
             open_engine()
 
+    def begin(self) -> Errand | Transfer:
+        """Hands the work to the engine, which is ready; its callbacks end the task. Raises UserError."""
+        raise NotImplementedError
+
     def step(self) -> None:
         engine().poll()
-        if self._handle is not None or self.state != RUNNING:
+        if self._begun is not None or self.state != RUNNING:
             return
         if engine().state == READY:
-            self._handle = self._ask()
+            self._begun = self.begin()
         elif engine().state == STARTING:
             self.message = engine().message
         else:
             raise UserError(engine().message)
 
     def cancel(self) -> None:
-        if self._handle is None:
+        if self._begun is None:
             self.end(CANCELLED, "Cancelled before it began.")
         else:
             self.message = "Cancelling."
-            self._handle.cancel()
+            self._begun.cancel()
 
     def abandon(self) -> None:
-        """Before the engine has the job it is given up; after that it goes on, followed by the timer that polls."""
-        if self._handle is None:
+        """Before the engine has the work it is given up; after that it goes on, followed by the timer that polls."""
+        if self._begun is None:
             self.cancel()
 
-    def _ask(self) -> JobHandle:
-        return engine().run_job(
-            self._job.method,
-            self._job.params,
+    def fail(self, sentence: str) -> None:
+        self.end(FAILED, sentence)
+
+
+class JobTask(EngineWork):
+    """A job, with its folders sent before and fetched after where the engine is on another computer."""
+
+    def __init__(self, kind: str, job: Job, open_engine: Callable[[], None]) -> None:
+        super().__init__(kind, open_engine)
+        self._job = job
+
+    def begin(self) -> Errand:
+        callbacks = JobCallbacks(
             progress=self._on_progress,
             done=self._on_done,
-            failed=lambda sentence: self.end(FAILED, sentence),
+            failed=self.fail,
             cancelled=lambda result: self.end(CANCELLED, self._job.cancelled(result)),
         )
+        return Errand(engine(), self._job.request, callbacks)
 
     def _on_done(self, result: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         try:
@@ -183,3 +167,23 @@ class JobTask(Task):
     def _on_progress(self, state: Mapping[str, Any]) -> None:
         self.fraction, self.eta = float(state["progress"]), state["eta"]
         self.message = str(state["message"]) or str(state["state"]).capitalize()
+
+
+class FetchTask(EngineWork):
+    """Fetches the run that was trained on another computer for a folder."""
+
+    def __init__(self, kind: str, folder: Path, open_engine: Callable[[], None]) -> None:
+        super().__init__(kind, open_engine)
+        self._folder = folder
+
+    def begin(self) -> Transfer:
+        callbacks = TransferCallbacks(
+            progress=self._on_progress,
+            done=lambda folder: self.end(DONE, "The run is fetched. Next: Render Neural View."),
+            failed=self.fail,
+            cancelled=lambda: self.end(CANCELLED, "Cancelled: Fetch Run goes on from there."),
+        )
+        return engine().start_transfer(functools.partial(fetch_run, folder=self._folder), callbacks)
+
+    def _on_progress(self, news: TransferProgress) -> None:
+        self.fraction, self.eta, self.message = news.fraction, news.eta, news.message
