@@ -27,6 +27,8 @@ class SRN_PT_train(SidebarPanel):
         column.prop(settings, "seconds")
         if not tasks.running("train"):
             self.layout.operator("srn.train", icon="PLAY")
+            if engine().has_storage:
+                self.layout.operator("srn.fetch_run", icon="IMPORT")
         task_status(self.layout, "train", "Trains on the captured views.")
 
 
