@@ -6,12 +6,17 @@ import bpy
 
 from .engine import pump
 from .ui import (
+    capture_command,
     capture_operator,
+    capture_presets,
     engine_operators,
+    inspect_operators,
+    inspect_panel,
     install_operators,
     label_operators,
     label_panel,
     label_properties,
+    menus,
     neural_operators,
     panels,
     preferences,
@@ -29,12 +34,17 @@ MODULES = (
     engine_operators,
     install_operators,
     capture_operator,
+    capture_command,
+    capture_presets,
     label_operators,
     neural_operators,
+    inspect_operators,
     panels,
+    menus,
     rig_preview,
     rig_panel,
     label_panel,
+    inspect_panel,
 )
 
 
