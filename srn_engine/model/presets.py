@@ -46,10 +46,10 @@ class FastManyPreset:
     channels, side: a code is a grid of so many numbers at side³ places, and generates 2 · side corners a side. hidden:
     width of the generator. encoder_widths: channels of the encoder from fine to coarse. guess_after: the part of the
     training in which codes and generator learn; in the rest the encoder learns to guess codes from at most
-    `guess_views` views. guess_rays: in each batch of guesses. smooth_weight, empty_weight: what neighbouring
-    corners that differ count, and density where there is no code. fit_steps, fit_rate: how a new instance's code is
-    fitted beyond the guess; with less than `fit_from_views` views it is not, for to fit one view alone made others
-    worse. The rest is as in FastPreset.
+    `guess_views` views. guess_rays: in each batch of guesses. smooth_weight, guess_smooth_weight, empty_weight: what
+    neighbouring corners that differ count, and density where there is no code. fit_steps, fit_rate: how a new
+    instance's code is fitted beyond the guess; with less than `fit_from_views` views it is not, for to fit one view
+    alone made others worse. The rest is as in FastPreset.
     """
 
     channels: int = 16
@@ -72,6 +72,7 @@ class FastManyPreset:
     guess_views: int = 3
     guess_rays: int = 2048
     guess_rate: float = 2e-3
+    guess_smooth_weight: float = 0.3
     fit_from_views: int = 2
     fit_steps: int = 30
     fit_rate: float = 0.01

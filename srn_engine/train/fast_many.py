@@ -167,7 +167,8 @@ class FastManyLearner(Learner):
         layout = Layout.of(hull(given.cameras, given.alphas, self.preset.corners))
         scene = self.scene.grown(self.scene.encoder(given)[layout.places], layout)
         batch = _drawn(target, self.preset.guess_rays, self.batches)
-        return picture_loss(scene.render(batch.rays, self.batches), batch, self.preset.alpha_weight)
+        loss = picture_loss(scene.render(batch.rays, self.batches), batch, self.preset.alpha_weight)
+        return loss + self.preset.guess_smooth_weight * self._roughness(scene, layout)
 
 
 def view_loss(

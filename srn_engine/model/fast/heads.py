@@ -64,20 +64,19 @@ class SharedSemanticHead(LinearSemanticHead):
     """The head of many instances: one linear layer for those that were learned and one for those that were guessed.
 
     Of a learned instance it reads colour, code and place. The encoder's codes say the same in other numbers, so of a
-    guessed instance it reads colour and place alone. A feature is (colour, code, place, whether it was guessed), all
-    weighted by opacity.
+    guessed instance it reads the place alone: with the colour beside it labels were worse. A feature is (colour, code,
+    place, whether it was guessed), all weighted by opacity.
     """
 
     def __init__(self, colours: int, channels: int, places: int, classes: int) -> None:
-        super().__init__(2 * (colours + places) + channels, classes)
+        super().__init__(colours + channels + 2 * places, classes)
         self.parts = (colours, channels, places, 1)
 
     def inputs(self, feature: Tensor, opacity: Tensor) -> Tensor:
         """What the linear layers read, (R, L): of each ray the one for guessed instances reads zeros, or the other."""
         colour, code, place, guessed = super().inputs(feature, opacity).split(self.parts, dim=1)  # type: ignore[no-untyped-call]
         guessed = (guessed > 0).to(colour.dtype)
-        both = torch.cat([colour, place], dim=1)
-        return torch.cat([both * guessed, torch.cat([both, code], dim=1) * (1 - guessed)], dim=1)
+        return torch.cat([place * guessed, torch.cat([colour, code, place], dim=1) * (1 - guessed)], dim=1)
 
     def variants(self, feature: Tensor, opacity: Tensor) -> list[Tensor]:
         return [feature, torch.cat([feature[:, :-1], opacity.detach()[:, None]], dim=1)]
