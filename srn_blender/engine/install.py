@@ -6,7 +6,9 @@ that program. It returns a sentence that says how all ended.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import re
 import shutil
 import sys
@@ -26,7 +28,7 @@ from .trial import describe_trial, try_engine
 Steps = Generator[Progress, None, str]
 
 OTHERS_DOWNLOAD = 150  # megabytes that the engine needs beside PyTorch
-NEW_PIP = "pip>=24.1"  # from there on it tells how far a download is
+TELLS_PROGRESS = (24, 1)  # the pip that began to, on request
 _REMOVE = "import os, shutil, sys; [shutil.rmtree(path) for path in sys.argv[1:] if os.path.lexists(path)]"
 # Settings of a person's pip that would put the packages elsewhere.
 _MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH")
@@ -115,16 +117,20 @@ class _Pip:
 
     def __init__(self, plan: InstallPlan) -> None:
         self._plan = plan
-        self._bar = "raw"  # "Progress 5 of 7"
 
     def renew(self) -> Generator[Progress, None, None]:
         """A newer pip where Python has brought an old one."""
-        self._bar = "off"
-        try:
-            yield from self._run([NEW_PIP, "--retries=1", *_index(self._plan.index)], (0.05, 0.08), "Updating pip", 2)
-        except ChildFailedError:
-            return  # the old one does as well, it only cannot tell how far it is
-        self._bar = "raw"
+        if self._tells_progress():
+            return
+        what = ["pip>={}.{}".format(*TELLS_PROGRESS), "--retries=1", *_index(self._plan.index)]
+        with contextlib.suppress(ChildFailedError):  # the old one does as well, it only cannot tell how far it is
+            yield from self._run(what, (0.05, 0.08), "Updating pip", 2)
+
+    def _tells_progress(self) -> bool:
+        libraries = "Lib" if os.name == "nt" else "lib/python3*"
+        found = self._plan.installation.environment.glob(f"{libraries}/site-packages/pip-*.dist-info")
+        versions = [re.findall(r"\d+", path.name)[:2] for path in found]
+        return any((int(major), int(minor)) >= TELLS_PROGRESS for major, minor in versions)
 
     def install_torch(self, share: tuple[float, float]) -> Generator[Progress, None, None]:
         size = self._plan.build.download - OTHERS_DOWNLOAD
@@ -160,7 +166,12 @@ class _Pip:
             return Progress(share[0] + part * (share[1] - share[0]), said.message or title)
 
         there = self._plan.installation
-        options = ["--only-binary=:all:", f"--progress-bar={self._bar}"]
+        # Not compiled: of the many files few are ever used, and those are compiled then.
+        options = [
+            "--only-binary=:all:",
+            "--no-compile",
+            f"--progress-bar={'raw' if self._tells_progress() else 'off'}",
+        ]
         yield from _run(there, [str(there.interpreter), "-I", "-m", "pip", "install", *options, *what], tell)
 
 

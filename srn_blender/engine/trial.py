@@ -47,5 +47,6 @@ def describe_trial(found: Mapping[str, Any]) -> str:
         f"Python {found['python']}: {found['interpreter']}",
     ]
     if found.get("cuda") and found["device"] == "cpu":
-        sentences.insert(1, "It cannot use the graphics card: update its driver, or choose the CPU's build of PyTorch.")
+        unused = "This PyTorch is for NVIDIA cards and finds none: update the card's driver, or choose the CPU's build."
+        sentences.insert(1, unused)
     return " ".join(sentences)

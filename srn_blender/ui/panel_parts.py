@@ -76,11 +76,13 @@ def task_status(layout: Any, kind: str, otherwise: str) -> None:
 
 
 def redraw() -> None:
-    """Draws the sidebar of every 3D view again, and not the view itself, which may be slow to draw."""
+    """Draws the preferences and the sidebar of every 3D view again, but not the views, which may be slow to draw."""
     manager: Any = bpy.context.window_manager
     for window in manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type == "PREFERENCES":
+                area.tag_redraw()
+            elif area.type == "VIEW_3D":
                 for region in area.regions:
                     if region.type == "UI":
                         region.tag_redraw()

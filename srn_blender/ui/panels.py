@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from ..engine import torch_builds
 from ..engine.engine import engine
 from ..results import compositor, images
 from . import tasks
@@ -76,7 +77,7 @@ def _watch() -> float:
     """Draws the sidebar again when something has changed: a task went on, or the engine was lost."""
     global _seen
     told = [(task.state, task.message, task.fraction) for task in tasks.Task.latest.values()]
-    now = (engine().state, engine().message, *told)
+    now = (engine().state, engine().message, torch_builds.proposed(), *told)
     if now != _seen:
         _seen = now
         redraw()
