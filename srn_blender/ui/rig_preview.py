@@ -29,6 +29,7 @@ from .rig_properties import rig_settings
 PAUSE = 0.15  # seconds without a change before the rig is surveyed anew
 LINE_WIDTH = 1.5  # pixels, at a scale of 1
 TEXT_SIZE = 12
+MOVING = (bpy.types.Camera, bpy.types.Action)  # changes of these move cameras, or widen their view
 SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
@@ -196,7 +197,9 @@ def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     if _preview.is_busy:  # with cameras in a scene of its own
         return
     for update in depsgraph.updates:
-        if update.is_updated_geometry or update.is_updated_transform or isinstance(update.id, bpy.types.Camera):
+        moved = update.is_updated_geometry or update.is_updated_transform
+        # Collections count as changed whenever a scene goes, such as that of the cameras.
+        if (moved and isinstance(update.id, bpy.types.Object)) or isinstance(update.id, MOVING):
             _preview.is_stale, _preview.changed = True, time.monotonic()
             return
 

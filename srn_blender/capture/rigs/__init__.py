@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import bpy
@@ -51,6 +52,7 @@ def plan_rig(scene: bpy.types.Scene, settings: CaptureSettings, centre: Array, s
     return Rig(lens, {split: _stack([poses[i] for i in chosen]) for split, chosen in places.items()}, None)
 
 
+@lru_cache(maxsize=4)  # the same for each of many instances; nobody changes the arrays
 def _place(settings: CaptureSettings) -> Rig:
     if settings.focal_length <= 0 or settings.distance <= 0 or settings.rings < 1:
         raise UserError("Set Focal Length, Distance and Rings of the rig to more than 0.")

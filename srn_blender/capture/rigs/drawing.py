@@ -23,7 +23,7 @@ SPLIT_COLOURS: dict[str, Colour] = {
 TROUBLE_COLOUR: Colour = (1.0, 0.15, 0.1, 1.0)
 SPHERE_COLOUR: Colour = (0.6, 0.6, 0.6, 0.6)
 # A frustum's length as a share of the cameras' median distance from the origin.
-FRUSTUM_LENGTH = 0.08
+FRUSTUM_LENGTH = 0.1
 CIRCLE_STEPS = 64
 
 

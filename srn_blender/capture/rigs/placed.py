@@ -63,7 +63,7 @@ def smallest_angle(some: Array, others: Array) -> float:
     """The smallest angle in radians between any of `some` and any of `others`, both (N, 3) unit vectors."""
     if not len(some) or not len(others):
         return math.pi
-    return float(np.arccos(np.clip(some @ others.T, -1, 1)).min())
+    return math.acos(min(max(float((some @ others.T).max()), -1.0), 1.0))
 
 
 def _directions(settings: CaptureSettings, count: int, random: np.random.Generator) -> Array:
@@ -136,14 +136,11 @@ def _random_rotation(random: np.random.Generator) -> Array:
 
 def _spread_out(directions: Array) -> Array:
     """The same directions, each as far as can be from those before it."""
-    left = list(range(len(directions)))
     order: list[int] = []
-    nearest = np.full(len(directions), -2.0)  # the cosine to the nearest one chosen
-    while left:
-        chosen = min(
-            left, key=lambda i: round(float(nearest[i]), 9)
-        )  # another machine's last bits must not change the order
-        left.remove(chosen)
+    nearest = np.full(len(directions), -2.0)  # the cosine to the nearest one chosen; infinite once chosen itself
+    for _ in directions:
+        chosen = int(np.round(nearest, 9).argmin())  # another machine's last bits must not change the order
         order.append(chosen)
         nearest = np.maximum(nearest, directions @ directions[chosen])
+        nearest[chosen] = np.inf
     return directions[order]

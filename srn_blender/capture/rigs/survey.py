@@ -52,7 +52,7 @@ class Survey:
         found = []
         for name in sorted(set(self.inside.values())):
             views = [view for view, within in self.inside.items() if within == name]
-            found.append(f"{_listed(views)} inside '{name}': {way_out}, or their views show its inner side.")
+            found.append(f"{_listed(views)} inside '{name}': {way_out}.")
         if self.unseen:
             found.append(f"{_listed(self.unseen)} where nothing of the object is in view: {way_out} or turn them.")
         return found
@@ -82,7 +82,7 @@ def survey_rig(
     for evaluated, matrix, key in shown_geometry(depsgraph, members, SURFACES):
         if np.linalg.det(matrix) == 0:
             continue
-        to_local: Array = np.linalg.inv(matrix)
+        to_local = np.linalg.inv(matrix).astype(np.float64)
         local = eyes @ to_local[:3, :3].T + to_local[:3, 3]
         box = np.array(evaluated.bound_box)
         within = np.flatnonzero(((local >= box.min(0)) & (local <= box.max(0))).all(1))
