@@ -51,7 +51,7 @@ def plan_capture(
                 raise
             left_out.append(f"{instance.source}: {error}")
             continue
-        plans.append(_plan_instance(studio, instance, rig, prints))
+        plans.append(_plan_instance(studio, instance, rig, prints, len(plans)))
         able[instance.id] = instance
         names |= {source.name for source in studio.sources}
     if rig is None or not plans:
@@ -84,10 +84,13 @@ def look_at_instance(studio: Studio, rig: Rig, look: Look) -> Generator[None, No
     return (yield from in_background(lambda: fingerprint(seen)))
 
 
-def _plan_instance(studio: Studio, instance: Instance, rig: Rig, prints: dict[str, str]) -> InstancePlan:
+def _plan_instance(studio: Studio, instance: Instance, rig: Rig, prints: dict[str, str], number: int) -> InstancePlan:
+    """The plan of an instance that `number` others come before."""
     settings, labelled = studio.settings, None
     if settings.labels != "none" and settings.labelled_views:
         labelled = choose_views(rig.poses["train"][:, :3, 3], settings.labelled_views)
+    if settings.labels != "none" and 0 < settings.labelled_instances <= number:
+        labelled = []
     centre = studio.centre.tolist()
     return InstancePlan(instance.id, instance.source, centre, studio.scale, rig.poses, prints, labelled)
 

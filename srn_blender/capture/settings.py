@@ -36,7 +36,7 @@ class CaptureSettings:
     poses_path are around the unit sphere or where Blender's units put them; hold_out is that of `rigs.saved.divide`.
     passes: beside rgb, which is always there; semantic comes with labels. samples: Workbench has none.
     classes: where there are none, each source of labels is a class. labelled_views: how many training views of an
-    instance get labels, 0 for all.
+    instance get labels, and labelled_instances of how many instances, the first ones; 0 for all.
     """
 
     root: Path
@@ -65,6 +65,7 @@ class CaptureSettings:
     label_property: str = ""
     classes: tuple[LabelClass, ...] = ()
     labelled_views: int = 0
+    labelled_instances: int = 0
 
     @property
     def counts(self) -> dict[str, int]:

@@ -45,6 +45,8 @@ class SRN_PT_labels(SidebarPanel):
         if settings.labels == "property":
             column.prop(settings, "label_property")
         column.prop(settings, "labelled_views")
+        if settings.instances != "one":
+            column.prop(settings, "labelled_instances")
         self._draw_classes(settings)
         is_on = label_preview.is_on()
         self.layout.operator("srn.label_preview", icon="HIDE_OFF" if is_on else "HIDE_ON", depress=is_on)

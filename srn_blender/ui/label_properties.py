@@ -72,9 +72,16 @@ class LabelProperties:
     active_class: IntProperty(name="Active Class", description="The class that is chosen in the list", min=0)
     labelled_views: IntProperty(
         name="Labelled Views",
-        description="How many training views get labels, spread over the rig; 0 for all of them. "
-        "A few are enough: the engine predicts the rest",
+        description="How many training views of an instance get labels, spread over the rig; 0 for all of them. "
+        "A few are enough, the engine predicts the rest",
         default=CAPTURE["labelled_views"],
+        min=0,
+        soft_max=100,
+    )
+    labelled_instances: IntProperty(
+        name="Labelled Instances",
+        description="Of how many instances training views get labels, the first ones by name; 0 for all of them",
+        default=CAPTURE["labelled_instances"],
         min=0,
         soft_max=100,
     )
