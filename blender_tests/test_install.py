@@ -201,7 +201,7 @@ def test_leaving_ends_an_installation(preferences, wheel: Path) -> None:
     srn_blender.unregister()
     assert task.state == tasks.CANCELLED and processes(folder) == []
     assert not bpy.app.timers.is_registered(task._timer)
-    assert not hasattr(bpy.types, "SRN_MT_main")
+    assert not hasattr(bpy.types, "SRN_AddonPreferences")
     srn_blender.register()
 
 

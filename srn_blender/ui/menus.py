@@ -22,6 +22,11 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.train", icon="PLAY")
         layout.operator("srn.render_view", icon="RENDER_STILL")
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
+        layout.separator()
+        layout.operator("srn.engine_start", icon="PLAY")
+        layout.operator("srn.engine_stop", icon="PAUSE")
+        layout.operator("srn.engine_check", icon="CHECKMARK")
+        layout.operator("srn.engine_install", icon="IMPORT")
 
 
 def _entry(menu: Any, context: Any) -> None:
