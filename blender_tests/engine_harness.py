@@ -175,20 +175,26 @@ def validating_relay(port: int) -> Iterator[tuple[int, list[dict]]]:
 
 
 @contextmanager
-def cutting_proxy(port: int, after: int) -> Iterator[int]:
-    """A TCP proxy in front of an engine that cuts the connection after so many bytes from the engine."""
+def cutting_proxy(
+    port: int, after: float = float("inf"), after_sent: float = float("inf"), pause: float = 0.0
+) -> Iterator[int]:
+    """A TCP proxy in front of an engine that cuts each connection after so many bytes from the engine, or to it.
+
+    pause: seconds after each part of at most 64 kB.
+    """
 
     async def pump(reader, writer, left: float) -> None:
         while left > 0 and (data := await reader.read(65536)):
             writer.write(data)
             await writer.drain()
+            await asyncio.sleep(pause)
             left -= len(data)
         writer.transport.abort()
 
     async def handle(reader, writer) -> None:
         engine_reader, engine_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(
-            pump(reader, engine_writer, float("inf")), pump(engine_reader, writer, after), return_exceptions=True
+            pump(reader, engine_writer, after_sent), pump(engine_reader, writer, after), return_exceptions=True
         )
 
     async def start():

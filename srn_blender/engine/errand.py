@@ -84,7 +84,7 @@ class Errand:
         callbacks = self._callbacks
         if self._job.run is not None and self._engine.has_storage:
             self._params["run"] = HostRun.begin(self._job.run).name
-            callbacks = JobCallbacks(callbacks.progress, self._trained, callbacks.failed, self._cut)
+            callbacks = JobCallbacks(callbacks.progress, self._trained, self._not_trained, self._cut)
         elif self._job.run is not None:
             self._params["run"] = str(self._job.run)
         return self._engine.run_job(
@@ -98,6 +98,10 @@ class Errand:
 
     def _trained(self, result: Json, arrays: Mapping[str, np.ndarray]) -> None:
         self._fetch(lambda: self._callbacks.done(result, arrays))
+
+    def _not_trained(self, sentence: str) -> None:
+        lost = not self._engine.has_storage  # nothing is told of an engine that is no longer there
+        self._callbacks.failed(f"{sentence} The training goes on there: press Fetch Run later." if lost else sentence)
 
     def _cut(self, result: Json) -> None:
         if "run" in result:

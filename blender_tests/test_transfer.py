@@ -1,0 +1,358 @@
+"""An engine with a storage of its own, as on another computer: folders sent along, runs fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from blender_tests.engine_harness import (
+    CAMERA,
+    TOKEN,
+    connected,
+    cutting_proxy,
+    job_engine,
+    poll_until,
+    validating_relay,
+)
+from srn_blender.engine import sending
+from srn_blender.engine.contents import FRESH, Hashes, entries
+from srn_blender.engine.engine import Engine
+from srn_blender.engine.errand import Errand, FolderRead, JobRequest
+from srn_blender.engine.fetching import HostRun, fetch_run
+from srn_blender.engine.jobs import JobCallbacks
+from srn_blender.engine.messages import MAX_PIECE
+from srn_blender.engine.sending import send_folder
+from srn_blender.engine.transfer import TransferCallbacks
+from srn_blender.errors import UserError
+
+RUN = {"run.json": b"{}", "metrics.jsonl": b"{}\n"}
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture(scope="module")
+def other(storage: Path):
+    with job_engine("--storage", str(storage)) as other:
+        yield other
+
+
+@pytest.fixture
+def engine(other) -> Iterator[Engine]:
+    with connected(other.port) as engine:
+        yield engine
+
+
+class Told:
+    """The callbacks of a transfer or an errand, and what they were told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, object]] = []
+        self.progress: list[object] = []
+
+    def of_transfer(self) -> TransferCallbacks:
+        return TransferCallbacks(
+            self.progress.append,
+            lambda result: self.ends.append(("done", result)),
+            lambda sentence: self.ends.append(("failed", sentence)),
+            lambda: self.ends.append(("cancelled", None)),
+        )
+
+    def of_errand(self) -> JobCallbacks:
+        return JobCallbacks(
+            self.progress.append,
+            lambda result, arrays: self.ends.append(("done", result)),
+            lambda sentence: self.ends.append(("failed", sentence)),
+            lambda result: self.ends.append(("cancelled", result)),
+        )
+
+    def end(self, engine: Engine) -> tuple[str, object]:
+        """How it ends; it ends once."""
+        poll_until(engine, lambda: bool(self.ends), 60.0)
+        assert len(self.ends) == 1
+        return self.ends[0]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def dataset(folder: Path, seed: int, size: int = 3 * MAX_PIECE + 5) -> Path:
+    source = random.Random(seed)
+    named = {f"chair_train/chair/rgb/{n:06d}.png": source.randbytes(1000) for n in range(50)}
+    return write(folder, {"dataset.json": b"{}", "large.exr": source.randbytes(size), "empty": b""} | named)
+
+
+def sent(engine: Engine, folder: Path) -> tuple[str, object]:
+    told = Told()
+    engine.start_transfer(partial(send_folder, folder=folder, only=(), hashes=Hashes()), told.of_transfer())
+    return told.end(engine)
+
+
+@contextmanager
+def counted(port: int) -> Iterator[tuple[int, Callable[[], int]]]:
+    """A relay that holds all messages against the schema, and counts the pieces that were sent."""
+    with validating_relay(port) as (relay, frames):
+        yield relay, lambda: sum(frame.get("method") == "files.send" for frame in frames)
+
+
+def test_a_folder_arrives_whole_and_only_what_is_missing_goes(other, storage: Path, tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "Stuhl (neu)", 1)
+    write(folder, {".partial/000000.png": b"half", ".DS_Store": b""})
+    with counted(other.port) as (port, pieces), connected(port) as engine:
+        end, name = sent(engine, folder)
+        hidden = {".partial/000000.png", ".DS_Store"}
+        expected = {path: data for path, data in files_of(folder).items() if path not in hidden}
+        assert end == "done" and files_of(storage / str(name)) == expected
+        assert pieces() == 50 + 1 + 1 + 4 + 1, "small files, dataset.json, the empty one, the large one, the manifest"
+        assert sent(engine, folder) == ("done", name)
+        assert pieces() == 57, "nothing goes twice"
+        write(folder, {"chair_train/chair/rgb/000050.png": b"one more"})
+        end, again = sent(engine, folder)
+        assert end == "done" and again != name and pieces() == 57 + 2, "the new file and the manifest"
+
+
+def test_a_cut_connection_is_a_sentence_and_the_next_try_goes_on(other, storage: Path, tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "cut", 2, size=8 * MAX_PIECE)
+    with cutting_proxy(other.port, after_sent=5 * MAX_PIECE, pause=0.002) as port, connected(port) as engine:
+        end, sentence = sent(engine, folder)
+    assert end == "failed" and str(sentence).startswith(f"The connection to 127.0.0.1:{port} broke off: try again")
+    with counted(other.port) as (port, pieces), connected(port) as engine:
+        end, name = sent(engine, folder)
+        assert end == "done" and files_of(storage / str(name)) == files_of(folder)
+        assert pieces() < 58, "what had come did not go again"
+
+
+def test_cancelling_keeps_what_has_come(other, storage: Path, tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "cancelled", 3, size=10 * MAX_PIECE)
+    with cutting_proxy(other.port, pause=0.01) as port, connected(port) as engine:
+        told = Told()
+        work = partial(send_folder, folder=folder, only=(), hashes=Hashes())
+        transfer = engine.start_transfer(work, told.of_transfer())
+        poll_until(engine, lambda: any("Sending" in news.message and news.fraction > 0.2 for news in told.progress))
+        transfer.cancel()
+        assert told.end(engine) == ("cancelled", None)
+        transfer.join(10)
+    assert "srn transfer" not in {thread.name for thread in threading.enumerate()}
+    with counted(other.port) as (port, pieces), connected(port) as engine:
+        end, name = sent(engine, folder)
+        assert end == "done" and files_of(storage / str(name)) == files_of(folder)
+        assert pieces() < 12, "the small files and the beginning of the large one did not go again"
+
+
+def test_stopping_the_engine_ends_a_transfer(other, tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "stopped", 4, size=60 * MAX_PIECE)
+    told = Told()
+    with connected(other.port) as engine:
+        engine.start_transfer(partial(send_folder, folder=folder, only=(), hashes=Hashes()), told.of_transfer())
+        engine.close(20)
+    assert told.ends == [("cancelled", None)]
+    assert "srn transfer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_two_send_the_same_at_the_same_time(other, storage: Path, tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "twice", 5, size=40 * MAX_PIECE)
+    with connected(other.port) as one, connected(other.port) as two:
+        told = [Told(), Told()]
+        for engine, heard in zip((one, two), told, strict=True):
+            work = partial(send_folder, folder=folder, only=(), hashes=Hashes())
+            engine.start_transfer(work, heard.of_transfer())
+        ends = [heard.end(engine) for engine, heard in zip((one, two), told, strict=True)]
+    assert ends[0] == ends[1] and ends[0][0] == "done"
+    assert files_of(storage / str(ends[0][1])) == files_of(folder)
+
+
+def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"a.png": b"as it was"})
+    (entry,) = entries(folder)
+    content = sending._Content(entry.size, entry)
+    assert list(content.pieces(0)) == [(0, b"as it was")]
+    (folder / "a.png").write_bytes(b"as it is now")
+    with pytest.raises(UserError, match=r"a\.png changed while it was sent: wait"):
+        list(content.pieces(0))
+
+
+def test_hashes_are_remembered_while_a_file_stays_as_it_is(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"a.png": b"one"})
+    old = time.time() - FRESH - 1
+    os.utime(folder / "a.png", (old, old))
+    hashes, looked = Hashes(), []
+    first = hashes.of(entries(folder)[0], looked.append)
+    (folder / "a.png").write_bytes(b"two")
+    os.utime(folder / "a.png", (old, old))
+    assert hashes.of(entries(folder)[0], looked.append) == first, "as far as anybody can see it is the same"
+    (folder / "a.png").write_bytes(b"two")
+    assert hashes.of(entries(folder)[0], looked.append) != first
+    (folder / "a.png").write_bytes(b"six")
+    assert looked == [3, 3, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_there_is_a_sentence(engine: Engine, storage: Path, tmp_path: Path) -> None:
+    folder = write(tmp_path / "full", {"a.png": b"no room"})
+    (digest,) = [Hashes().of(entry, lambda count: None) for entry in entries(folder)]
+    (storage / "parts" / digest).symlink_to("/dev/full")
+    end, sentence = sent(engine, folder)
+    assert end == "failed" and str(sentence).startswith("The engine's disk is full: free some space there")
+    (storage / "parts" / digest).unlink()
+    assert sent(engine, folder)[0] == "done"
+
+
+def test_a_name_that_another_system_cannot_have_is_a_sentence(engine: Engine, tmp_path: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("needs a disk that takes such names")
+    end, sentence = sent(engine, write(tmp_path / "named", {"a:b.png": b""}))
+    assert end == "failed" and "'a:b.png' is no path inside a folder that works on every system" in str(sentence)
+    with pytest.raises(UserError, match="holds no files"):
+        entries(tmp_path / "nothing")
+
+
+def train_there(engine: Engine, folder: Path, run: Path, **params: object) -> tuple[Errand, Told]:
+    told = Told()
+    request = JobRequest("train", {"seconds": 60, "steps": 600} | params, {"dataset": FolderRead(folder)}, run)
+    return Errand(engine, request, told.of_errand()), told
+
+
+def test_a_training_is_sent_cancelled_and_fetched(engine: Engine, storage: Path, tmp_path: Path) -> None:
+    folder, run = dataset(tmp_path / "dataset", 6), write(tmp_path / "run", RUN | {"checkpoint.safetensors": b"old"})
+    errand, told = train_there(engine, folder, run)
+    poll_until(engine, lambda: any(news.get("state") == "running" for news in told.progress))
+    weights = random.Random(7).randbytes(2 * MAX_PIECE + 3)
+    there = storage / HostRun.read(run).name
+    write(there, RUN | {"checkpoint.safetensors": weights, "training-9.safetensors": b"large"})
+    errand.cancel()
+    end, result = told.end(engine)
+    assert end == "cancelled" and result["run"] == str(there)
+    expected = RUN | {"checkpoint.safetensors": weights}
+    assert {name: (run / name).read_bytes() for name in expected} == expected
+    assert (run / "previous" / "checkpoint.safetensors").read_bytes() == b"old", "training again loses nothing"
+    assert sorted(path.name for path in run.iterdir()) == sorted([*expected, "host.json", "previous"])
+
+
+def test_a_run_that_could_not_be_fetched_is_fetched_later(other, storage: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    name = HostRun.begin(run).name
+    weights = random.Random(8).randbytes(6 * MAX_PIECE)
+    write(storage / name, RUN | {"checkpoint.safetensors": weights})
+    told = Told()
+    with cutting_proxy(other.port, after=4 * MAX_PIECE) as port, connected(port) as engine:
+        engine.start_transfer(partial(fetch_run, folder=run), told.of_transfer())
+        assert told.end(engine)[0] == "failed"
+    assert not (run / "run.json").exists(), "whole or not at all"
+    come = sum(path.stat().st_size for path in (run / ".fetched").iterdir())
+    assert come > MAX_PIECE
+    with validating_relay(other.port) as (port, frames), connected(port) as engine:
+        told = Told()
+        engine.start_transfer(partial(fetch_run, folder=run), told.of_transfer())
+        assert told.end(engine) == ("done", str(run))
+    fetched = [frame["params"]["offset"] for frame in frames if frame.get("method") == "files.fetch"]
+    assert len(fetched) < 8 and max(fetched) > 0
+    assert (run / "checkpoint.safetensors").read_bytes() == weights and HostRun.read(run).fetched
+    assert not (run / ".fetched").exists() and not (run / "previous").exists()
+
+
+def test_a_training_that_leaves_nothing_says_where_to_look(engine: Engine, tmp_path: Path) -> None:
+    folder, run = dataset(tmp_path / "dataset", 9), tmp_path / "run"
+    end, sentence = train_there(engine, folder, run, seconds=0.1)[1].end(engine)
+    assert end == "failed" and str(sentence).endswith("The run is kept on the other computer: press Fetch Run.")
+    end, sentence = train_there(engine, folder, run, preset="fail")[1].end(engine)
+    assert end == "failed" and str(sentence).endswith("has no view: capture it again.")
+    name = HostRun.read(run).name
+    assert HostRun.begin(run).name == name, "a folder keeps its run there"
+
+
+def test_a_training_goes_on_when_the_connection_is_lost(other, tmp_path: Path) -> None:
+    with connected(other.port) as engine:
+        _, told = train_there(engine, dataset(tmp_path / "dataset", 12), tmp_path / "run", seconds=1.0)
+        poll_until(engine, lambda: any(news.get("state") == "running" for news in told.progress))
+        engine.stop()
+    end, sentence = told.ends[0]
+    assert end == "failed" and str(sentence).endswith("The training goes on there: press Fetch Run later.")
+
+
+def test_cancelling_while_it_is_sent_never_trains(engine: Engine, tmp_path: Path) -> None:
+    errand, told = train_there(engine, dataset(tmp_path / "dataset", 10, size=30 * MAX_PIECE), tmp_path / "run")
+    errand.cancel()
+    assert told.end(engine) == ("cancelled", {}) and not (tmp_path / "run").exists()
+
+
+def test_a_render_takes_its_run_along(engine: Engine, storage: Path, tmp_path: Path) -> None:
+    run = write(tmp_path / "run", RUN | {"checkpoint.safetensors": b"weights", "training-9.safetensors": b"large"})
+    told = Told()
+    request = JobRequest(
+        "render",
+        {"instance": "any", "camera": CAMERA, "passes": ["colour"]},
+        {"run": FolderRead(run, ("run.json", "checkpoint.safetensors"))},
+    )
+    Errand(engine, request, told.of_errand())
+    end, result = told.end(engine)
+    assert end == "done" and result["arrays"] == ["colour"]
+    (there,) = storage.glob("sent/srn-run-*")
+    assert files_of(there) == {"run.json": b"{}", "checkpoint.safetensors": b"weights"}
+
+
+def test_an_engine_that_takes_paths_is_sent_nothing(tmp_path: Path) -> None:
+    with job_engine() as here, connected(here.port) as engine:
+        told = Told()
+        request = JobRequest("train", {"seconds": 0.1}, {"dataset": FolderRead(tmp_path)}, tmp_path / "run")
+        Errand(engine, request, told.of_errand())
+        end, result = told.end(engine)
+        assert end == "done" and result["run"] == str(tmp_path / "run") and not (tmp_path / "run").exists()
+        with pytest.raises(UserError, match="start it there with --storage"):
+            engine.start_transfer(partial(fetch_run, folder=tmp_path), Told().of_transfer())
+
+
+def test_the_main_thread_has_next_to_nothing_to_do(engine: Engine, tmp_path: Path) -> None:
+    source = random.Random(11)
+    folder = write(tmp_path / "many", {f"rgb/{number:06d}.png": source.randbytes(2000) for number in range(2000)})
+    told = Told()
+    slowest = began = time.thread_time()
+    engine.start_transfer(partial(send_folder, folder=folder, only=(), hashes=Hashes()), told.of_transfer())
+    slowest = time.thread_time() - began
+    while not told.ends:
+        began = time.thread_time()
+        engine.poll()
+        slowest = max(slowest, time.thread_time() - began)
+        time.sleep(0.001)
+    assert told.ends[0][0] == "done" and slowest < 0.05
+
+
+def test_an_answer_that_breaks_the_protocol_is_a_sentence(tmp_path: Path) -> None:
+    code = (
+        "from srn_engine.server import storage\n"
+        "storage.Storage.offer = lambda self, files: {storage.SentFile('f' * 64, 1): 0}\n"
+        "storage.Storage.list_files = lambda self, folder: []"
+    )
+    with job_engine("--storage", str(tmp_path / "storage"), code=code) as odd, connected(odd.port) as engine:
+        end, sentence = sent(engine, write(tmp_path / "folder", {"a": b"a"}))
+        assert end == "failed" and "broke the protocol" in str(sentence)
+        HostRun.begin(tmp_path / "run")
+        told = Told()
+        engine.start_transfer(partial(fetch_run, folder=tmp_path / "run"), told.of_transfer())
+        assert told.end(engine)[0] == "failed" and "has learned nothing yet" in str(told.ends[0][1])
+
+
+def test_a_damaged_note_counts_as_none(tmp_path: Path) -> None:
+    assert HostRun.read(tmp_path) is None
+    for damaged in ("", "[]", "{}", json.dumps({"run": "runs/x"})):
+        (tmp_path / "host.json").write_text(damaged, encoding="utf-8")
+        assert HostRun.read(tmp_path) is None
+    assert TOKEN not in (tmp_path / "host.json").read_text(encoding="utf-8")
