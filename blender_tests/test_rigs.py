@@ -1,4 +1,4 @@
-"""Rigs: evenly spaced, the same for a seed, looking at the origin, never twice from one place."""
+"""Placed rigs: evenly spaced, the same for a seed, looking at the origin, never twice from one place; their drawing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from blender_tests.scenes import placed_poses
 from srn_blender.capture.camera import Camera
+from srn_blender.capture.rigs.drawing import SPHERE_COLOUR, SPLIT_COLOURS, TROUBLE_COLOUR, rig_lines
 from srn_blender.capture.rigs.placed import fit_radius, look_at, smallest_angle
 
 COUNTS = {"train": 50, "val": 5, "test": 20}
@@ -76,3 +77,78 @@ def test_at_a_distance_of_one_the_unit_sphere_just_fills_the_picture(width, heig
     x, y, _ = camera.project(surface).T
     filled = max(np.abs(x / width - 0.5).max(), np.abs(y / height - 0.5).max()) * 2
     assert 0.9 < filled < 1.0001
+
+
+def elevations(poses):
+    return np.arcsin(directions(poses)[:, 2])
+
+
+@pytest.mark.parametrize("kind", ["spiral", "turntable"])
+def test_no_view_of_a_film_is_in_two_splits(kind):
+    poses = placed_poses(COUNTS, 3.0, rig=kind)
+    assert {split: len(these) for split, these in poses.items()} == COUNTS
+    for split in COUNTS:
+        for other in COUNTS.keys() - {split}:
+            assert smallest_angle(directions(poses[split]), directions(poses[other])) > math.radians(1)
+
+
+def test_a_spiral_climbs_from_the_lowest_to_the_highest_in_its_turns():
+    low, high = -0.3, 0.9
+    poses = placed_poses({"train": 400}, 3.0, rig="spiral", rings=5, lowest_elevation=low, highest_elevation=high)
+    climbed = elevations(poses["train"])
+    assert (np.diff(climbed) > 0).all() and low <= climbed[0] < low + 0.01 and high - 0.01 < climbed[-1] <= high
+    x, y, _ = directions(poses["train"]).T
+    around = np.unwrap(np.arctan2(y, x))
+    assert around[-1] - around[0] == pytest.approx(5 * 2 * math.pi, rel=0.01) and (np.diff(around) > 0).all()
+
+
+def test_a_turntable_has_its_rings_and_each_is_evenly_spaced():
+    poses = placed_poses({"train": 50}, 3.0, rig="turntable", rings=3, lowest_elevation=0.1, highest_elevation=0.7)
+    heights, counts = np.unique(elevations(poses["train"]).round(9), return_counts=True)
+    assert np.allclose(heights, (0.1, 0.4, 0.7)) and sorted(counts) == [16, 17, 17]
+    for height, count in zip(heights, counts, strict=True):
+        x, y, _ = directions(poses["train"][np.isclose(elevations(poses["train"]), height)]).T
+        assert np.allclose(np.diff(np.unwrap(np.arctan2(y, x))), 2 * math.pi / count)
+
+
+def test_a_jitter_moves_cameras_no_further_than_it_says_and_is_the_same_for_a_seed():
+    plain = placed_poses(COUNTS, 3.0)["train"]
+    moved = placed_poses(COUNTS, 3.0, jitter_angle=0.2, jitter_distance=0.1)["train"]
+    assert (moved == placed_poses(COUNTS, 3.0, jitter_angle=0.2, jitter_distance=0.1)["train"]).all()
+    angles = np.arccos(np.clip((directions(plain) * directions(moved)).sum(-1), -1, 1))
+    distances = np.linalg.norm(moved[:, :3, 3], axis=1) / 3.0
+    assert 0.1 < angles.max() <= 0.2 and angles.std() > 0.02
+    assert 0.9 <= distances.min() < 0.95 and 1.05 < distances.max() <= 1.1
+    assert np.allclose(moved[:, :3, 2], -directions(moved))  # they look at the middle all the same
+
+
+def test_a_resized_camera_sees_the_same():
+    camera = Camera(look_at((3, 1, 2)), 700.0, 720.0, 410.0, 280.0, 801, 600)
+    small = camera.resized(100)
+    assert (small.width, small.height) == (100, 75)
+    points = np.random.default_rng(0).uniform(-1, 1, (50, 3))
+    assert np.allclose(small.project(points)[:, :2], camera.project(points)[:, :2] * 100 / 801)
+    same = camera.resized(801)
+    assert (same.fl_x, same.fl_y, same.cx, same.cy, same.width, same.height) == (700.0, 720.0, 410.0, 280.0, 801, 600)
+
+
+def test_the_drawing_has_each_view_where_it_stands_and_as_wide_as_it_sees():
+    lens = Camera(np.eye(4), 100.0, 110.0, 40.0, 20.0, 64, 48)
+    poses = placed_poses({"train": 2, "test": 1}, 3.0)
+    centre, scale = np.array([5.0, -2.0, 1.0]), 2.5
+    lines = {line.colour: line.points for line in rig_lines(lens, poses, {"train": {1}}, centre, scale)}
+    assert set(lines) == {SPHERE_COLOUR, SPLIT_COLOURS["train"], SPLIT_COLOURS["test"], TROUBLE_COLOUR}
+    for colour, pose in (
+        (SPLIT_COLOURS["train"], poses["train"][0]),
+        (TROUBLE_COLOUR, poses["train"][1]),
+        (SPLIT_COLOURS["test"], poses["test"][0]),
+    ):
+        points = (lines[colour].astype(float) - centre) / scale
+        assert len(points) == 20 and np.allclose(points[[0, 2, 4, 6]], pose[:3, 3], atol=1e-5)
+        corners = Camera(pose, 100.0, 110.0, 40.0, 20.0, 64, 48).project(points[[1, 3, 5, 7]])
+        assert np.allclose(corners[:, :2], [(0, 0), (64, 0), (64, 48), (0, 48)], atol=0.01)
+    sphere = (lines[SPHERE_COLOUR].astype(float) - centre) / scale
+    assert (
+        np.allclose(np.linalg.norm(sphere[:-6], axis=1), 1, atol=1e-5)
+        and np.linalg.norm(sphere[-6:], axis=1).max() < 0.1
+    )
