@@ -108,8 +108,7 @@ class _Exclusive(LongWork):
 
 
 class SRN_OT_engine_install(_Exclusive, bpy.types.Operator):
-    """Download the engine, the program that trains and renders, with PyTorch, into a folder of its own.
-    Repairs what was interrupted, and updates what is old"""
+    """Download the engine with PyTorch into a folder of its own; repairs what was interrupted, updates what is old"""
 
     bl_idname = "srn.engine_install"
     bl_label = "Install Engine"

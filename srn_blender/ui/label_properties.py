@@ -79,7 +79,7 @@ class LabelProperties:
         soft_max=100,
     )
     labelled_instances: IntProperty(
-        name="Labelled Instances",
+        name="Of Instances",
         description="Of how many instances training views get labels, the first ones by name; 0 for all of them",
         default=CAPTURE["labelled_instances"],
         min=0,
