@@ -102,6 +102,14 @@ def test_messages_are_told_apart():
         _ = JobChange({"result": {"arrays": [1]}}).array_names
 
 
+def test_a_piece_of_a_file_comes_with_its_answer():
+    line = b'{"jsonrpc": "2.0", "id": 3, "result": {"size": 5}}\n'
+    assert messages.decode(line + b"\n\0\xff") == Answer(3, {"size": 5}, piece=b"\n\0\xff")
+    for broken in (line[:-1], b"{\n", b"{\xff}\n", b"[]\n", b'{"id": 1}\n', line + bytes(messages.MAX_PIECE + 1)):
+        with pytest.raises(BadMessage):
+            messages.decode(broken)
+
+
 @pytest.mark.parametrize(("version", "side"), [(0, "engine"), (2, "add-on"), (None, "engine"), ("2", "engine")])
 def test_the_side_to_update_is_the_older_one(version, side):
     assert messages.check_version({"protocol": messages.PROTOCOL}) is None

@@ -1,6 +1,7 @@
 """The storage's dealings with the disk: how much is used, what can go, and what is said where it refuses."""
 
 import errno
+import hashlib
 import os
 import shutil
 import time
@@ -40,6 +41,28 @@ def clean(files: Iterable[Path], sent: Path) -> None:
             about = path.stat()
             if about.st_nlink == 1 and about.st_mtime < now - UNUSED_FILE:
                 path.unlink(missing_ok=True)
+
+
+def digest_of(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def drop_damaged(files: Path) -> None:
+    """Deletes files that are not what their names, their hashes, say, where no folder holds them.
+
+    A power cut can leave such: those that a folder holds were flushed before.
+    """
+    for path in files.iterdir():
+        if path.stat().st_nlink == 1 and digest_of(path) != path.name:
+            path.unlink()
+
+
+def flush() -> None:
+    """Has the system write what it still keeps in memory; Windows does so by itself within a second."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def link_or_copy(source: Path, target: Path) -> None:

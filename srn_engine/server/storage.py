@@ -6,25 +6,26 @@ STORAGE/sent/NAME      folders put together from these files; of a dataset, or o
 STORAGE/runs/NAME      what jobs write
 """
 
-import hashlib
 import os
 import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from srn_engine.errors import UserError
-from srn_engine.server.disk import clean, link_or_copy, measure, refusals
+from srn_engine.server.disk import clean, digest_of, drop_damaged, flush, link_or_copy, measure, refusals
 from srn_engine.server.folders import NoSuchName
 from srn_engine.server.manifest import MAX_MANIFEST, InnerFile, read_manifest
 from srn_engine.server.names import is_folder_name, is_inner_path
 
 SENT, RUNS = "sent", "runs"
 MAX_LISTED = 500  # files of a folder that `list_files` tells: they fit into one frame
+MEASURE_EVERY = 10.0  # seconds, while something is sent: jobs take room too
 GIB = 2**30
 
 
@@ -42,7 +43,7 @@ class Storage:
     def __init__(self, root: Path, limit: int) -> None:
         """limit: bytes that all of it may take; jobs that have begun may pass it."""
         with refusals(root):
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root = root.resolve()
             self._files, self._parts, self._sent, self._runs = (
                 self.root / name for name in ("files", "parts", SENT, RUNS)
@@ -51,7 +52,8 @@ class Storage:
                 folder.mkdir(exist_ok=True)
             for unfinished in self._sent.glob(".*"):
                 shutil.rmtree(unfinished)
-            self._used = measure(self.root)
+            drop_damaged(self._files)
+            self._measure()
         self._limit = limit
         self._lock = threading.Lock()  # held while a part grows: several clients may send the same file
         self._hashes: dict[tuple[Path, int, int], str] = {}
@@ -80,7 +82,8 @@ class Storage:
             missing = {
                 file: self._size_of_part(file.sha256) for file in files if not self._whole(file.sha256).is_file()
             }
-            self._used = measure(self.root)
+            if missing and time.monotonic() - self._measured > MEASURE_EVERY:
+                self._measure()
             self._need(sum(max(0, file.size - there) for file, there in missing.items()))
         return missing
 
@@ -117,6 +120,7 @@ class Storage:
                 making = Path(tempfile.mkdtemp(prefix=".", dir=self._sent))
                 try:
                     self._fill(making, files)
+                    flush()
                     making.rename(folder)
                 except OSError:
                     if not folder.is_dir():  # else another client was quicker with the same
@@ -143,6 +147,9 @@ class Storage:
         with refusals(self.root):
             return self._read(sha256, offset, most)
 
+    def _measure(self) -> None:
+        self._used, self._measured = measure(self.root), time.monotonic()
+
     def _whole(self, sha256: str) -> Path:
         return self._files / sha256
 
@@ -154,9 +161,7 @@ class Storage:
 
     def _finish(self, file: SentFile) -> None:
         part = self._parts / file.sha256
-        with part.open("rb") as whole:
-            found = hashlib.file_digest(whole, "sha256").hexdigest()
-        if found != file.sha256:
+        if digest_of(part) != file.sha256:
             part.unlink()
             raise UserError(
                 "A file came that is not the one that was offered: it has changed meanwhile; send it again."
@@ -190,9 +195,7 @@ class Storage:
         try:
             # A run's files are replaced and never changed, but for those that grow line by line.
             (shutil.copyfile if path.suffix == ".jsonl" else link_or_copy)(path, snapshot)
-            with snapshot.open("rb") as whole:
-                found = hashlib.file_digest(whole, "sha256").hexdigest()
-                size = os.fstat(whole.fileno()).st_size
+            found, size = digest_of(snapshot), snapshot.stat().st_size
             if not self._whole(found).is_file():
                 os.replace(snapshot, self._whole(found))
         finally:
@@ -205,7 +208,7 @@ class Storage:
         if self._used + room <= self._limit:
             return
         clean((self._files, self._parts), self._sent)
-        self._used = measure(self.root)
+        self._measure()
         if self._used + room > self._limit:
             raise UserError(
                 f"The engine's storage holds {self._used / GIB:.2f} of {self._limit / GIB:.2f} GiB and "
