@@ -81,8 +81,12 @@ def install(plan: InstallPlan) -> Steps:
     pip = _Pip(plan)
     try:
         if not only_updates:
-            command = [sys.executable, "-I", "-m", "venv", "--clear", str(there.environment)]
-            yield from _run(there, command, lambda lines: Progress(0.0, "Making the environment"))
+            making = Progress(0.0, "Making the environment")
+            command = [sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", str(there.environment)]
+            yield from _run(there, command, lambda lines: making)
+            # On its own, or else what goes wrong in it would not be told.
+            command = [str(there.interpreter), "-I", "-m", "ensurepip", "--default-pip"]
+            yield from _run(there, command, lambda lines: making)
             yield from pip.renew()
             yield from pip.install_torch((0.08, 0.7))
         yield from pip.install_engine((0.7, 0.95))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 MEGABYTE = 1_000_000
+SHORT = 160  # letters of what a program said that a sentence repeats
 _UNITS = {"kB": 1_000, "MB": MEGABYTE, "GB": 1000 * MEGABYTE}
 _FETCHING = re.compile(r"(Downloading|Using cached) (?:\S*/)?([^\s/]+) \(([\d.]+) (kB|MB|GB)\)")
 _PROGRESS = re.compile(r"Progress (\d+) of \d+")
@@ -25,10 +27,13 @@ _REASONS = (
         "The package index wants a name and a password: write them into its address in the preferences",
     ),
     (
-        r"NewConnectionError|NameResolutionError|Max retries exceeded|connection broken|ConnectTimeout|ReadTimeout"
-        r"|Read timed out|Connection (?:reset|refused|aborted)|ProxyError",
+        r"NewConnectionError|NameResolutionError|ConnectTimeout|Max retries exceeded|ProxyError",
         "The package index cannot be reached: see that this computer is online, or choose another Package Index in the "
         "preferences, and press Install Engine again",
+    ),
+    (
+        r"[Cc]onnection broken|[Tt]imed out|Connection (?:reset|aborted)|IncompleteRead",
+        "The download broke off: see that this computer is online, and press Install Engine again",
     ),
     (
         r"No matching distribution found for ([\w.\-]+)",
@@ -67,7 +72,7 @@ class PipOutput:
 
     def feed(self, line: str) -> None:
         if progress := _PROGRESS.match(line):
-            self.bytes = self._before + int(progress[1])
+            self._reach(self._before + int(progress[1]))
         elif fetching := _FETCHING.match(line):
             self._before += self._size
             self._size = int(float(fetching[3]) * _UNITS[fetching[4]])
@@ -80,8 +85,11 @@ class PipOutput:
         elif line.startswith("Collecting "):
             self.message = f"Looking for {line.split()[1]}"
         elif line.startswith("Installing collected packages:"):
-            self.bytes = self._before + self._size
+            self._reach(self._before + self._size)
             self.message = f"Installing {line.count(',') + 1} packages"
+
+    def _reach(self, count: int) -> None:
+        self.bytes = max(self.bytes, count)  # sizes are told rounded
 
 
 def reason(lines: Sequence[str], otherwise: str) -> str:
@@ -89,17 +97,18 @@ def reason(lines: Sequence[str], otherwise: str) -> str:
 
     otherwise: how the sentence begins where nothing better is known.
     """
-    said = "\n".join(lines)
     for pattern, sentence in _REASONS:
-        if found := re.search(pattern, said):
-            return f"{sentence.format(what=found[1] if found.groups() else '')} ({_last_error(lines)})."
-    return f"{otherwise}: {_last_error(lines)}; try again, or read the log."
-
-
-def _last_error(lines: Sequence[str]) -> str:
+        found = next((match for line in reversed(lines) if (match := re.search(pattern, line))), None)
+        if found is not None:
+            return f"{sentence.format(what=found[1] if found.groups() else '')} ({_short(found.string)})."
     errors = [line for line in lines if re.match(r"ERROR|[\w.]*Error\b|srn-engine:", line)]
     last = (errors or list(lines) or ["it said nothing"])[-1]
-    return last.removeprefix("ERROR: ").removeprefix("srn-engine: ").rstrip(".")
+    return f"{otherwise}: {_short(last)}; try again, or read the log."
+
+
+def _short(line: str) -> str:
+    plain = line.removeprefix("ERROR: ").removeprefix("WARNING: ").removeprefix("srn-engine: ").rstrip(".")
+    return textwrap.shorten(plain, SHORT, placeholder=" ...")
 
 
 def _package(file: str) -> str:
