@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from ast import literal_eval
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import bpy
 import pytest
 
 import srn_blender
+from srn_blender.capture.settings import POSES_UNITS, RIGS, CaptureSettings
 from srn_blender.ui import rig_preview
 from srn_blender.ui.capture_operator import begin_capture
 from srn_blender.ui.capture_presets import FOLDER, SHIPPED
@@ -103,20 +105,48 @@ def test_the_drawing_follows_the_object_and_the_settings() -> None:
     assert rig_preview._wish(bpy.context) != wish
 
 
+def survey_now():
+    """What the drawing shows after a pause."""
+    rig_preview._preview_of(bpy.context).wanted = rig_preview._wish(bpy.context)
+    assert rig_preview._survey() is None
+    return rig_preview.latest(bpy.context)
+
+
 def test_what_is_drawn_is_what_will_be_captured() -> None:
-    scene = bpy.context.scene
     bpy.data.objects["Cube"].location.x = 3.0
     bpy.context.view_layer.update()
-    rig_preview._preview.wanted = rig_preview._wish(bpy.context)
-    assert rig_preview._survey() is None
-    survey, problem = rig_preview.latest()
+    survey, problem = survey_now()
     assert problem == "" and survey is not None
     assert survey.centre.tolist() == pytest.approx([3, 0, 0]) and survey.scale == pytest.approx(3**0.5)
-    assert {split: len(poses) for split, poses in survey.rig.poses.items()} == rig_settings(scene.srn).counts
+    settings = rig_settings(settings_of(bpy.context.scene))
+    assert {split: len(poses) for split, poses in survey.rig.poses.items()} == settings.counts
     bpy.ops.object.select_all(action="DESELECT")
-    rig_preview._preview.wanted = rig_preview._wish(bpy.context)
-    rig_preview._survey()
-    assert rig_preview.latest() == (None, "Select the object to capture, or choose a collection.")
+    assert survey_now() == (None, "Select the object to capture, or choose a collection.")
+
+
+def test_of_many_instances_the_first_is_drawn_around() -> None:
+    bpy.ops.mesh.primitive_cube_add(location=(0, 0, 9))
+    bpy.context.object.name = "A"
+    bpy.data.objects["Cube"].select_set(True)
+    survey, _ = survey_now()
+    assert survey.centre.tolist() == pytest.approx([0, 0, 4.5])
+    settings = settings_of(bpy.context.scene)
+    settings.instances = "objects"
+    survey, _ = survey_now()
+    assert survey.centre.tolist() == pytest.approx([0, 0, 9])
+    settings.instances = "collections"
+    survey, problem = survey_now()
+    assert survey is None and "Choose under Collection" in problem
+
+
+def test_every_default_of_a_rig_stands_in_one_place() -> None:
+    settings = settings_of(bpy.context.scene)
+    fields = {field.name: field.default for field in dataclasses.fields(CaptureSettings)}
+    for name in RIG_SETTINGS:
+        expected = fields[name]
+        assert getattr(settings, name) == (pytest.approx(expected) if isinstance(expected, float) else expected)
+    assert [item.identifier for item in settings.bl_rna.properties["rig"].enum_items] == list(RIGS)
+    assert [item.identifier for item in settings.bl_rna.properties["poses_units"].enum_items] == list(POSES_UNITS)
 
 
 def test_trouble_is_told_before_the_first_view(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ class SRN_PT_rig(SidebarPanel):
         show = settings.show_rig
         self.layout.prop(settings, "show_rig", toggle=True, icon="HIDE_OFF" if show else "HIDE_ON")
         if show:
-            self._draw_survey()
+            self._draw_survey(context)
 
-    def _draw_survey(self) -> None:
-        survey, problem = rig_preview.latest()
+    def _draw_survey(self, context: Any) -> None:
+        survey, problem = rig_preview.latest(context)
         if problem:
             sentence(self.layout, problem, "INFO")
         for warning in survey.warnings() if survey is not None else ():

@@ -22,7 +22,7 @@ from ..capture.rigs.survey import Survey, survey_rig
 from ..capture.settings import FOUND_RIGS, CaptureSettings
 from ..errors import UserError
 from . import tasks
-from .capture_operator import what_to_capture
+from .capture_operator import instances_to_capture, what_to_capture
 from .properties import settings_of
 from .rig_properties import rig_settings
 
@@ -35,45 +35,50 @@ SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 @dataclass(frozen=True)
 class _Request:
-    """What the drawing depends on, but for the objects' shapes and places; names, for datablocks may go any time."""
+    """What the drawing depends on, but for the objects' shapes and places; names, for datablocks may go any time.
+
+    objects: none where `problem` says why.
+    """
 
     scene: str
     layer: str
     objects: tuple[str, ...]
+    problem: str
     settings: CaptureSettings
     around: tuple[object, ...]
 
 
 class _Preview:
-    """What was surveyed last, and whether that still holds."""
+    """What was surveyed last of a view layer, and whether that still holds."""
 
     def __init__(self) -> None:
         self.request: _Request | None = None
         self.wanted: _Request | None = None
-        self.changed = 0.0  # when, by time.monotonic()
         self.is_stale = False
-        self.is_busy = False
         self.survey: Survey | None = None
         self.problem = ""
         self.lines: Sequence[Lines] = ()
         self.batches: list[tuple[Lines, Any]] | None = None
 
+    @property
+    def is_due(self) -> bool:
+        return self.wanted is not None and (self.is_stale or self.wanted != self.request)
 
-_preview = _Preview()
+
+_previews: dict[tuple[str, str], _Preview] = {}  # by the names of the scene and its view layer
 _handles: list[Any] = []
+_changed = 0.0  # when something has, by time.monotonic()
+_is_busy = False  # with a survey, for which cameras may stand in a scene of their own
 
 
-def survey_of(context: Any) -> Survey:
-    """The rig of the next capture beside what it captures. Raises UserError where there is none."""
-    objects, _ = what_to_capture(context)
-    return survey_rig(
-        context.scene, context.evaluated_depsgraph_get(), objects, rig_settings(settings_of(context.scene))
-    )
-
-
-def latest() -> tuple[Survey | None, str]:
+def latest(context: Any) -> tuple[Survey | None, str]:
     """What the drawing shows, or a sentence why it shows nothing."""
-    return _preview.survey, _preview.problem
+    preview = _preview_of(context)
+    return preview.survey, preview.problem
+
+
+def _preview_of(context: Any) -> _Preview:
+    return _previews.setdefault((context.scene.name, context.view_layer.name), _Preview())
 
 
 def _wish(context: Any) -> _Request:
@@ -84,22 +89,33 @@ def _wish(context: Any) -> _Request:
         size = (render.resolution_x, render.resolution_y, render.resolution_percentage)
         around = (*size, render.pixel_aspect_x, render.pixel_aspect_y, scene.frame_start, scene.frame_end)
         around += (scene.frame_step, scene.frame_current if settings.rig == "cameras" else None)
-    objects = tuple(sorted(chosen.name_full for chosen in what_to_capture(context)[0]))
-    return _Request(scene.name, context.view_layer.name, objects, settings, around)
+    objects, problem = _subject(context)
+    names = tuple(sorted(chosen.name_full for chosen in objects))
+    return _Request(scene.name, context.view_layer.name, names, problem, settings, around)
+
+
+def _subject(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
+    """The objects of the instance that the rig is drawn around, the first of many; or why there are none."""
+    objects, _ = what_to_capture(context)
+    if not objects:
+        return (), "Select the object to capture, or choose a collection."
+    if settings_of(context.scene).instances in ("one", "frames"):
+        return objects, ""
+    try:
+        return instances_to_capture(context)[0].objects, ""
+    except UserError as error:
+        return (), str(error)
 
 
 def _draw_lines() -> None:
     context: Any = bpy.context
     if not _is_shown(context):
         return
-    _keep_up(context)
-    preview = _preview
-    if preview.batches is None:
-        shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
-        preview.batches = [(line, _batch(shader, line)) for line in preview.lines]
-    if not preview.batches:
-        return
+    preview = _preview_of(context)
+    _keep_up(context, preview)
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+    if preview.batches is None:
+        preview.batches = [(line, _batch(shader, line)) for line in preview.lines]
     gpu.state.blend_set("ALPHA")
     gpu.state.depth_test_set("LESS_EQUAL")
     shader.bind()
@@ -119,8 +135,10 @@ def _batch(shader: Any, line: Lines) -> Any:
 
 def _draw_legend() -> None:
     context: Any = bpy.context
-    survey = _preview.survey
-    if survey is None or not _is_shown(context):
+    if not _is_shown(context):
+        return
+    survey, _ = latest(context)
+    if survey is None:
         return
     counts = {split: len(poses) for split, poses in survey.rig.poses.items() if len(poses)}
     entries = [(SPLIT_COLOURS[split], f"{SPLIT_NAMES[split]} {count}") for split, count in counts.items()]
@@ -142,44 +160,56 @@ def _is_shown(context: Any) -> bool:
     return bool(settings_of(context.scene).show_rig and context.space_data.overlay.show_overlays)
 
 
-def _keep_up(context: Any) -> None:
+def _keep_up(context: Any, preview: _Preview) -> None:
     """Has the rig surveyed where that is due."""
     wish = _wish(context)
-    if wish != _preview.wanted:
-        _preview.wanted, _preview.changed = wish, time.monotonic()
-    is_due = wish != _preview.request or _preview.is_stale
-    if is_due and not tasks.running("capture") and not bpy.app.timers.is_registered(_survey):
+    if wish != preview.wanted:
+        preview.wanted = wish
+        _note_change()
+    if preview.is_due and not tasks.running("capture") and not bpy.app.timers.is_registered(_survey):
         bpy.app.timers.register(_survey, first_interval=PAUSE)
 
 
+def _note_change() -> None:
+    global _changed
+    _changed = time.monotonic()
+
+
 def _survey() -> float | None:
-    """A timer: surveys what the last drawing wanted, once nothing has changed for a while."""
-    preview = _preview
-    if time.monotonic() - preview.changed < PAUSE:
+    """A timer: surveys what the last drawings wanted, once nothing has changed for a while."""
+    global _is_busy
+    if time.monotonic() - _changed < PAUSE:
         return PAUSE
-    wanted = preview.wanted
-    if wanted is None:
-        return None
-    preview.request, preview.is_stale = wanted, False
-    preview.survey, preview.problem, preview.lines, preview.batches = None, "", (), None
-    preview.is_busy = True
+    _is_busy = True
     try:
-        preview.survey = survey = _carry_out(wanted)
-        preview.lines = rig_lines(survey.rig.camera, survey.rig.poses, survey.trouble(), survey.centre, survey.scale)
-    except UserError as error:
-        preview.problem = str(error)
+        for preview in _previews.values():
+            if preview.is_due:
+                _renew(preview)
     finally:
-        preview.is_busy = False
+        _is_busy = False
     _redraw()
     return None
 
 
-def _carry_out(wanted: _Request) -> Survey:
+def _renew(preview: _Preview) -> None:
+    preview.request, preview.is_stale = preview.wanted, False
+    preview.survey, preview.problem, preview.lines, preview.batches = None, "", (), None
+    try:
+        preview.survey = survey = _carry_out(preview.request)
+        preview.lines = rig_lines(survey.rig.camera, survey.rig.poses, survey.trouble(), survey.centre, survey.scale)
+    except UserError as error:
+        preview.problem = str(error)
+
+
+def _carry_out(wanted: _Request | None) -> Survey:
+    assert wanted is not None, "it was due"
+    if wanted.problem:
+        raise UserError(wanted.problem)
     scene = bpy.data.scenes.get(wanted.scene)
     layer = scene.view_layers.get(wanted.layer) if scene is not None else None
     objects = [found for name in wanted.objects if (found := bpy.data.objects.get(name)) is not None]
     if scene is None or layer is None or layer.depsgraph is None or not objects:
-        raise UserError("Select the object to capture, or choose a collection.")
+        raise UserError("Select the object to capture, or choose a collection.")  # it has gone since
     return survey_rig(scene, layer.depsgraph, objects, wanted.settings)
 
 
@@ -194,20 +224,22 @@ def _redraw() -> None:
 @persistent  # type: ignore[untyped-decorator]
 def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Notes that an object has moved or changed its shape."""
-    if _preview.is_busy:  # with cameras in a scene of its own
+    if _is_busy or not _previews:
         return
     for update in depsgraph.updates:
         moved = update.is_updated_geometry or update.is_updated_transform
         # Collections count as changed whenever a scene goes, such as that of the cameras.
         if (moved and isinstance(update.id, bpy.types.Object)) or isinstance(update.id, MOVING):
-            _preview.is_stale, _preview.changed = True, time.monotonic()
+            for preview in _previews.values():
+                preview.is_stale = True
+            _note_change()
             return
 
 
 @persistent  # type: ignore[untyped-decorator]
 def _on_load(*_: object) -> None:
     """Another file has other objects, maybe of the same names."""
-    _preview.__init__()  # type: ignore[misc]
+    _previews.clear()
 
 
 def _app_handlers() -> list[tuple[Any, Any]]:
@@ -230,6 +262,7 @@ def stop() -> None:
         space.draw_handler_remove(_handles.pop(), "WINDOW")
     if bpy.app.timers.is_registered(_survey):
         bpy.app.timers.unregister(_survey)
+    _previews.clear()
     for handlers, handler in _app_handlers():
         if handler in handlers:
             handlers.remove(handler)
