@@ -21,7 +21,7 @@ from srn_blender.results import images, view
 from srn_blender.ui import tasks
 from srn_blender.ui.properties import settings_of
 
-STEPS = 12
+STEPS = 4
 
 
 class Host:

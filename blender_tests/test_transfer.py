@@ -1,40 +1,31 @@
-"""An engine with a storage of its own, as on another computer: folders sent along, runs fetched."""
+"""Sending folders to an engine with a storage of its own, as on another computer: real sockets."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from blender_tests.engine_harness import (
-    CAMERA,
-    TOKEN,
     connected,
     cutting_proxy,
     job_engine,
     poll_until,
-    validating_relay,
 )
+from blender_tests.transfer_harness import Told, counted, dataset, files_of, sent, write
 from srn_blender.engine import sending
 from srn_blender.engine.contents import FRESH, Hashes, entries
 from srn_blender.engine.engine import Engine
-from srn_blender.engine.errand import Errand, FolderRead, JobRequest
 from srn_blender.engine.fetching import HostRun, fetch_run
-from srn_blender.engine.jobs import JobCallbacks
 from srn_blender.engine.messages import MAX_PIECE
 from srn_blender.engine.sending import send_folder
-from srn_blender.engine.transfer import TransferCallbacks
 from srn_blender.errors import UserError
-
-RUN = {"run.json": b"{}", "metrics.jsonl": b"{}\n"}
 
 
 @pytest.fixture(scope="module")
@@ -52,66 +43,6 @@ def other(storage: Path):
 def engine(other) -> Iterator[Engine]:
     with connected(other.port) as engine:
         yield engine
-
-
-class Told:
-    """The callbacks of a transfer or an errand, and what they were told."""
-
-    def __init__(self) -> None:
-        self.ends: list[tuple[str, object]] = []
-        self.progress: list[object] = []
-
-    def of_transfer(self) -> TransferCallbacks:
-        return TransferCallbacks(
-            self.progress.append,
-            lambda result: self.ends.append(("done", result)),
-            lambda sentence: self.ends.append(("failed", sentence)),
-            lambda: self.ends.append(("cancelled", None)),
-        )
-
-    def of_errand(self) -> JobCallbacks:
-        return JobCallbacks(
-            self.progress.append,
-            lambda result, arrays: self.ends.append(("done", result)),
-            lambda sentence: self.ends.append(("failed", sentence)),
-            lambda result: self.ends.append(("cancelled", result)),
-        )
-
-    def end(self, engine: Engine) -> tuple[str, object]:
-        """How it ends; it ends once."""
-        poll_until(engine, lambda: bool(self.ends), 60.0)
-        assert len(self.ends) == 1
-        return self.ends[0]
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for path, data in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
-    return folder
-
-
-def dataset(folder: Path, seed: int, size: int = 3 * MAX_PIECE + 5) -> Path:
-    source = random.Random(seed)
-    named = {f"chair_train/chair/rgb/{n:06d}.png": source.randbytes(1000) for n in range(50)}
-    return write(folder, {"dataset.json": b"{}", "large.exr": source.randbytes(size), "empty": b""} | named)
-
-
-def sent(engine: Engine, folder: Path) -> tuple[str, object]:
-    told = Told()
-    engine.start_transfer(partial(send_folder, folder=folder, only=(), hashes=Hashes()), told.of_transfer())
-    return told.end(engine)
-
-
-@contextmanager
-def counted(port: int) -> Iterator[tuple[int, Callable[[], int]]]:
-    """A relay that holds all messages against the schema, and counts the pieces that were sent."""
-    with validating_relay(port) as (relay, frames):
-        yield relay, lambda: sum(frame.get("method") == "files.send" for frame in frames)
 
 
 def test_a_folder_arrives_whole_and_only_what_is_missing_goes(other, storage: Path, tmp_path: Path) -> None:
@@ -225,101 +156,6 @@ def test_a_name_that_another_system_cannot_have_is_a_sentence(engine: Engine, tm
         entries(tmp_path / "nothing")
 
 
-def train_there(engine: Engine, folder: Path, run: Path, **params: object) -> tuple[Errand, Told]:
-    told = Told()
-    request = JobRequest("train", {"seconds": 60, "steps": 600} | params, {"dataset": FolderRead(folder)}, run)
-    return Errand(engine, request, told.of_errand()), told
-
-
-def test_a_training_is_sent_cancelled_and_fetched(engine: Engine, storage: Path, tmp_path: Path) -> None:
-    folder, run = dataset(tmp_path / "dataset", 6), write(tmp_path / "run", RUN | {"checkpoint.safetensors": b"old"})
-    errand, told = train_there(engine, folder, run)
-    poll_until(engine, lambda: any(news.get("state") == "running" for news in told.progress))
-    weights = random.Random(7).randbytes(2 * MAX_PIECE + 3)
-    there = storage / HostRun.read(run).name
-    write(there, RUN | {"checkpoint.safetensors": weights, "training-9.safetensors": b"large"})
-    errand.cancel()
-    end, result = told.end(engine)
-    assert end == "cancelled" and result["run"] == str(there)
-    expected = RUN | {"checkpoint.safetensors": weights}
-    assert {name: (run / name).read_bytes() for name in expected} == expected
-    assert (run / "previous" / "checkpoint.safetensors").read_bytes() == b"old", "training again loses nothing"
-    assert sorted(path.name for path in run.iterdir()) == sorted([*expected, "host.json", "previous"])
-
-
-def test_a_run_that_could_not_be_fetched_is_fetched_later(other, storage: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    name = HostRun.begin(run).name
-    weights = random.Random(8).randbytes(6 * MAX_PIECE)
-    write(storage / name, RUN | {"checkpoint.safetensors": weights})
-    told = Told()
-    with cutting_proxy(other.port, after=4 * MAX_PIECE) as port, connected(port) as engine:
-        engine.start_transfer(partial(fetch_run, folder=run), told.of_transfer())
-        assert told.end(engine)[0] == "failed"
-    assert not (run / "run.json").exists(), "whole or not at all"
-    come = sum(path.stat().st_size for path in (run / ".fetched").iterdir())
-    assert come > MAX_PIECE
-    with validating_relay(other.port) as (port, frames), connected(port) as engine:
-        told = Told()
-        engine.start_transfer(partial(fetch_run, folder=run), told.of_transfer())
-        assert told.end(engine) == ("done", str(run))
-    fetched = [frame["params"]["offset"] for frame in frames if frame.get("method") == "files.fetch"]
-    assert len(fetched) < 8 and max(fetched) > 0
-    assert (run / "checkpoint.safetensors").read_bytes() == weights and HostRun.read(run).fetched
-    assert not (run / ".fetched").exists() and not (run / "previous").exists()
-
-
-def test_a_training_that_leaves_nothing_says_where_to_look(engine: Engine, tmp_path: Path) -> None:
-    folder, run = dataset(tmp_path / "dataset", 9), tmp_path / "run"
-    end, sentence = train_there(engine, folder, run, seconds=0.1)[1].end(engine)
-    assert end == "failed" and str(sentence).endswith("The run is kept on the other computer: press Fetch Run.")
-    end, sentence = train_there(engine, folder, run, preset="fail")[1].end(engine)
-    assert end == "failed" and str(sentence).endswith("has no view: capture it again.")
-    name = HostRun.read(run).name
-    assert HostRun.begin(run).name == name, "a folder keeps its run there"
-
-
-def test_a_training_goes_on_when_the_connection_is_lost(other, tmp_path: Path) -> None:
-    with connected(other.port) as engine:
-        _, told = train_there(engine, dataset(tmp_path / "dataset", 12), tmp_path / "run", seconds=1.0)
-        poll_until(engine, lambda: any(news.get("state") == "running" for news in told.progress))
-        engine.stop()
-    end, sentence = told.ends[0]
-    assert end == "failed" and str(sentence).endswith("The training goes on there: press Fetch Run later.")
-
-
-def test_cancelling_while_it_is_sent_never_trains(engine: Engine, tmp_path: Path) -> None:
-    errand, told = train_there(engine, dataset(tmp_path / "dataset", 10, size=30 * MAX_PIECE), tmp_path / "run")
-    errand.cancel()
-    assert told.end(engine) == ("cancelled", {}) and not (tmp_path / "run").exists()
-
-
-def test_a_render_takes_its_run_along(engine: Engine, storage: Path, tmp_path: Path) -> None:
-    run = write(tmp_path / "run", RUN | {"checkpoint.safetensors": b"weights", "training-9.safetensors": b"large"})
-    told = Told()
-    request = JobRequest(
-        "render",
-        {"instance": "any", "camera": CAMERA, "passes": ["colour"]},
-        {"run": FolderRead(run, ("run.json", "checkpoint.safetensors"))},
-    )
-    Errand(engine, request, told.of_errand())
-    end, result = told.end(engine)
-    assert end == "done" and result["arrays"] == ["colour"]
-    (there,) = storage.glob("sent/srn-run-*")
-    assert files_of(there) == {"run.json": b"{}", "checkpoint.safetensors": b"weights"}
-
-
-def test_an_engine_that_takes_paths_is_sent_nothing(tmp_path: Path) -> None:
-    with job_engine() as here, connected(here.port) as engine:
-        told = Told()
-        request = JobRequest("train", {"seconds": 0.1}, {"dataset": FolderRead(tmp_path)}, tmp_path / "run")
-        Errand(engine, request, told.of_errand())
-        end, result = told.end(engine)
-        assert end == "done" and result["run"] == str(tmp_path / "run") and not (tmp_path / "run").exists()
-        with pytest.raises(UserError, match="start it there with --storage"):
-            engine.start_transfer(partial(fetch_run, folder=tmp_path), Told().of_transfer())
-
-
 def test_the_main_thread_has_next_to_nothing_to_do(engine: Engine, tmp_path: Path) -> None:
     source = random.Random(11)
     folder = write(tmp_path / "many", {f"rgb/{number:06d}.png": source.randbytes(2000) for number in range(2000)})
@@ -348,11 +184,3 @@ def test_an_answer_that_breaks_the_protocol_is_a_sentence(tmp_path: Path) -> Non
         told = Told()
         engine.start_transfer(partial(fetch_run, folder=tmp_path / "run"), told.of_transfer())
         assert told.end(engine)[0] == "failed" and "has learned nothing yet" in str(told.ends[0][1])
-
-
-def test_a_damaged_note_counts_as_none(tmp_path: Path) -> None:
-    assert HostRun.read(tmp_path) is None
-    for damaged in ("", "[]", "{}", json.dumps({"run": "runs/x"})):
-        (tmp_path / "host.json").write_text(damaged, encoding="utf-8")
-        assert HostRun.read(tmp_path) is None
-    assert TOKEN not in (tmp_path / "host.json").read_text(encoding="utf-8")
