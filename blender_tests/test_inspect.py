@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 import srn_blender
+from blender_tests.engine_harness import engine_interpreter
 from blender_tests.scenes import add_ball, capture_all, small_settings
 from srn_blender.capture import inspect_picture
 from srn_blender.capture.inspect import Inspection, describe, inspect_dataset, report
@@ -25,6 +28,17 @@ from srn_blender.ui.inspect_operators import NAME
 from srn_blender.ui.properties import settings_of
 
 TRAIN = 14
+BALL = 1.5  # its radius, in Blender units
+# What COLMAP's own reader finds in a model.
+COLMAP = """
+import json, sys, numpy as np, pycolmap
+model = pycolmap.Reconstruction(sys.argv[1])
+apart = [np.linalg.norm(image.project_point(model.points3D[seen.point3D_id].xyz) - seen.xy)
+         for image in model.images.values() for seen in image.points2D[::7] if seen.has_point3D()]
+points = [list(map(float, point.xyz)) for point in list(model.points3D.values())[::9]]
+found = {"images": len(model.images), "points": len(model.points3D), "error": float(max(apart)), "some": points}
+print(json.dumps(found))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +46,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     root = tmp_path_factory.mktemp("captured") / "set"
     settings = small_settings(root, size=48, samples=1, train_views=TRAIN, test_views=1, labels="none")
-    capture_all([add_ball(bpy.context.scene)], settings)
+    capture_all([add_ball(bpy.context.scene, BALL, (2, 3, 4))], settings)
     return root
 
 
@@ -215,3 +229,33 @@ def test_the_report_names_pairs_the_worst_first(captured: Path) -> None:
     lines = report(finish(captured)).splitlines()
     shares = [float(line.split("%")[0]) for line in lines if "%" in line]
     assert len(shares) > 5 and shares == sorted(shares)
+
+
+def test_an_export_is_read_by_colmap_itself_and_lies_where_the_object_lies(
+    settings, root: Path, tmp_path: Path
+) -> None:
+    interpreter = engine_interpreter()
+    target = tmp_path / "colmap"
+    assert bpy.ops.srn.dataset_export(layout="colmap", directory=str(target)) == {"FINISHED"}
+    assert f"{TRAIN + 2} views are written to {target}" in tasks.Task.latest["export"].message
+    with pytest.raises(RuntimeError, match="is not empty"):
+        bpy.ops.srn.dataset_export(layout="colmap", directory=str(target))
+    done = subprocess.run([interpreter, "-c", COLMAP, target / "sparse" / "0"], capture_output=True, text=True)
+    if "No module named 'pycolmap'" in done.stderr:
+        pytest.skip("the engine's Python lacks pycolmap")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["images"] == TRAIN + 1 and said["points"] > 500, "train and test views; points unprojected from depth"
+    assert said["error"] < 0.6, "pixels between a point and where a picture says that it is"
+    radii = np.linalg.norm(np.array(said["some"]) - (2, 3, 4), axis=1)
+    assert np.abs(radii / BALL - 1).max() < 0.05, "on the ball, in Blender's world"
+
+
+def test_an_export_without_an_engine_gets_a_sentence(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SRN_ENGINE_PYTHON", raising=False)
+    with pytest.raises(RuntimeError, match="choose the interpreter"):
+        bpy.ops.srn.dataset_export(layout="nerf")
+    monkeypatch.setenv("SRN_ENGINE_PYTHON", sys.executable)
+    with pytest.raises(RuntimeError, match="no srn_engine"):
+        bpy.ops.srn.dataset_export(layout="nerf")
+    assert not Path(f"{settings.dataset_path}_nerf").exists()
