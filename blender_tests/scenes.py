@@ -80,6 +80,11 @@ def read_image(path):
     return pixels.reshape(height, width, 4)[::-1]
 
 
+def still_path(scene, folder, name, suffix):
+    """Where a file output has written a still; 4.x adds the frame's number to the name."""
+    return folder / f"{name}{'' if compat.IS_5 else f'{scene.frame_current:04d}'}.{suffix}"
+
+
 def render_depth(scene):
     """What Cycles itself gives as depth, (H, W), 0 where nothing was hit."""
     scene.render.engine = "CYCLES"
@@ -93,7 +98,7 @@ def render_depth(scene):
         tree.links.new(layers.outputs["Image"], compat.add_compositor_output(tree).inputs[0])
         compat.add_file_output(tree, layers.outputs["Depth"], Path(folder), "depth", "OPEN_EXR", "RGB")
         bpy.ops.render.render(scene=scene.name)
-        depth = read_image(compat.file_output_path(scene, Path(folder), "depth", "exr"))[..., 0]
+        depth = read_image(still_path(scene, Path(folder), "depth", "exr"))[..., 0]
     return np.where(depth < 1e9, depth, 0)
 
 

@@ -23,6 +23,7 @@ from blender_tests.scenes import (
     read_view,
     small_settings,
     start_capture,
+    still_path,
 )
 from srn_blender import compat
 from srn_blender.capture.camera import flip_axes
@@ -348,9 +349,7 @@ def test_a_captured_view_in_the_compositor_equals_cycles(tmp_path):
     compat.add_file_output(tree, layers.outputs["Image"], tmp_path, "cycles", "PNG", "RGBA")
     compat.add_file_output(tree, captured.outputs["Image"], tmp_path, "captured", "PNG", "RGBA")
     bpy.ops.render.render(scene=scene.name)
-    ours, theirs = (
-        read_image(compat.file_output_path(scene, tmp_path, name, "png")) * 255 for name in ("captured", "cycles")
-    )
+    ours, theirs = (read_image(still_path(scene, tmp_path, name, "png")) * 255 for name in ("captured", "cycles"))
     assert theirs[..., 3].max() == 255 and np.ptp(theirs[..., :3][theirs[..., 3] == 255]) > 50
     # Straight colours of nearly transparent pixels mean nothing, so compare what is seen of them.
     ours, theirs = (np.concatenate([p[..., :3] * p[..., 3:] / 255, p[..., 3:]], -1) for p in (ours, theirs))

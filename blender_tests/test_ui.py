@@ -21,7 +21,7 @@ from srn_blender.capture.settings import CaptureSettings
 from srn_blender.engine.engine import engine
 from srn_blender.results import compositor, images, view
 from srn_blender.ui import panel_parts, tasks
-from srn_blender.ui.capture_operator import what_to_capture
+from srn_blender.ui.capture_operator import begin_capture, what_to_capture
 from srn_blender.ui.capture_task import CaptureTask
 from srn_blender.ui.engine_choice import interpreter_of
 from srn_blender.ui.properties import settings_of
@@ -150,9 +150,7 @@ def test_cancelling_with_nothing_to_cancel() -> None:
 
 
 def test_a_cancelled_capture_keeps_its_views_and_goes_on(settings) -> None:
-    from srn_blender.ui.capture_operator import SRN_OT_capture_views
-
-    task = SRN_OT_capture_views.begin(None, bpy.context)
+    task = begin_capture(bpy.context)
     tasks.Task.latest[task.kind] = task
     step_until(task, lambda: task.message == "View 2 of 7" and task.fraction > 0.2)
     bpy.ops.srn.cancel(kind="capture")

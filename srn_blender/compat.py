@@ -140,7 +140,7 @@ def use_cpu_compositor(scene: bpy.types.Scene) -> None:
 
 
 def add_file_output(tree: Any, socket: Any, folder: Path, name: str, image_format: str, colour_mode: str) -> None:
-    """Writes what `socket` gives to the file that `file_output_path` names, at every render.
+    """Writes what `socket` gives to a file at every render: name0001.png and so on, by the frame of an animation.
 
     image_format: "PNG", with 8 bits, or "OPEN_EXR", with float32. colour_mode: "RGB" or "RGBA".
     """
@@ -158,11 +158,6 @@ def add_file_output(tree: Any, socket: Any, folder: Path, name: str, image_forma
     node.format.color_mode = colour_mode
     node.format.color_depth = "8" if image_format == "PNG" else "32"
     tree.links.new(socket, node.inputs[0])
-
-
-def file_output_path(scene: bpy.types.Scene, folder: Path, name: str, suffix: str) -> Path:
-    """Where `add_file_output` has written; 4.x always adds the frame's number to the name."""
-    return folder / f"{name}{'' if IS_5 else f'{scene.frame_current:04d}'}.{suffix}"
 
 
 def index_socket(kind: str) -> str:

@@ -56,6 +56,10 @@ def set_up_geometry(stage: Any, passes: Sequence[str], index: str, folder: Path)
 
 def _route(stage: bpy.types.Scene, folder: Path, sockets: dict[str, str]) -> None:
     """A file for each pass: the only way to a render's pixels where there is no window."""
+    # What Blender writes besides is not used.
+    render: Any = stage.render
+    render.filepath, render.use_overwrite, render.use_placeholder = str(folder / "unused"), True, False
+    render.image_settings.file_format, render.image_settings.compression = "PNG", 0
     tree = compat.own_compositor_tree(stage)
     with bpy.context.temp_override(scene=stage):  # or else the node would for a moment count as a user of another
         layers: Any = tree.nodes.new("CompositorNodeRLayers")
@@ -65,17 +69,21 @@ def _route(stage: bpy.types.Scene, folder: Path, sockets: dict[str, str]) -> Non
         compat.add_file_output(tree, layers.outputs[socket], folder, name, kind, mode)
 
 
-def render_stage(stage: bpy.types.Scene) -> None:
-    """Renders the stage into its files. Raises UserError where Blender cannot."""
+def render_stage(stage: Any, frame: int) -> None:
+    """Renders one frame of the stage into its files. Raises UserError where Blender cannot.
+
+    As an animation of that frame alone: a still is rendered at the frame that the user's scene is at.
+    """
+    stage.frame_start = stage.frame_end = frame
     try:
-        bpy.ops.render.render(scene=stage.name)
+        bpy.ops.render.render(animation=True, scene=stage.name)
     except RuntimeError as error:
         raise UserError(f"Try again when Blender can render: {str(error).strip()}") from error
 
 
-def take_pass(stage: bpy.types.Scene, folder: Path, name: str) -> NDArray[np.float32]:
-    """The pixels that `stage` has just rendered, (H, W, 4); the file goes, so that none is ever taken twice."""
-    path = compat.file_output_path(stage, folder, name, "png" if name == "rgba" else "exr")
+def take_pass(folder: Path, name: str, frame: int) -> NDArray[np.float32]:
+    """The pixels that were just rendered, (H, W, 4); the file goes, so that none is ever taken twice."""
+    path = folder / f"{name}{frame:04d}.{'png' if name == 'rgba' else 'exr'}"
     if not path.is_file():
         raise UserError(f"Free some space on the disk of {folder}: Blender could not write its passes there.")
     pixels = load_pixels(path)

@@ -45,6 +45,8 @@ class Studio:
     _folder: Path
     _cast: bpy.types.Collection
     _turner: bpy.types.Object
+    _own_frame: int
+    _frame: int = 0
     instance: Instance | None = None
     members: Sequence[bpy.types.Object] = ()
     parts: Sequence[Part] = ()
@@ -69,12 +71,11 @@ class Studio:
         Raises UserError where nothing of it is visible or has a size.
         """
         self._clear()
+        self._frame = self._own_frame if instance.frame is None else instance.frame
         self.members = gather_objects(instance.objects)
         for member in self.members:
             self._cast.objects.link(member)
         for scene in self._scenes:
-            if instance.frame is not None:
-                scene.frame_set(instance.frame)
             if instance.align:
                 scene.collection.objects.link(self._turner)
             else:
@@ -87,7 +88,7 @@ class Studio:
 
     def measure(self) -> Generator[None, None, None]:
         """Measures the instance as it is now. Raises UserError where nothing of it is visible or has a size."""
-        self.layer.update()
+        self._evaluate()
         yield
         self.parts = parts = measure_parts(self.layer.depsgraph)
         self.centre, self.scale = yield from in_background(lambda: bounding_sphere(parts))
@@ -112,25 +113,25 @@ class Studio:
         Raises UserError where Blender cannot.
         """
         self.place_camera(pose)
-        render_stage(self.scene)
+        render_stage(self.scene, self._frame)
         yield
-        rgba = np.rint(take_pass(self.scene, self._folder, "rgba") * 255).astype(np.uint8)
+        rgba = np.rint(take_pass(self._folder, "rgba", self._frame) * 255).astype(np.uint8)
         if self.geometry is None:
             return View(rgba)
         yield
-        render_stage(self.geometry)
+        render_stage(self.geometry, self._frame)
         yield
-        depth = take_pass(self.geometry, self._folder, "depth")[..., :1]
+        depth = take_pass(self._folder, "depth", self._frame)[..., :1]
         hit = (depth > 0) & (depth < FARTHEST_HIT)
         normal = semantic = None
         if "normal" in self.settings.passes:
             yield
-            normal = np.where(hit, take_pass(self.geometry, self._folder, "normal")[..., :3], np.float32(0))
+            normal = np.where(hit, take_pass(self._folder, "normal", self._frame)[..., :3], np.float32(0))
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
             normal = normal / np.where(length > 0, length, np.float32(1))
         if self._labels is not None and self._labels.index:
             yield
-            semantic = self._labels.ids(take_pass(self.geometry, self._folder, "index")[..., :1], hit)
+            semantic = self._labels.ids(take_pass(self._folder, "index", self._frame)[..., :1], hit)
         depth = np.where(hit, depth / np.float32(self.scale), np.float32(0))
         return View(rgba, depth if "depth" in self.settings.passes else None, normal, semantic)
 
@@ -148,13 +149,17 @@ class Studio:
         """Gives the materials and objects of the instance their own pass indices back."""
         self._indices.close()
 
+    def _evaluate(self) -> None:
+        """As a render does it: an update alone would show what is animated as it is at the user's frame."""
+        self.scene.frame_set(self._frame)
+
     def _turn(self) -> None:
         """Undoes the rotation of the one object that all others of the instance hang on, about its own origin."""
         roots = [member for member in self.members if member.parent not in self.members]
         if len(roots) > 1:
             names = ", ".join(root.name for root in roots[:3])
             raise UserError(f"Parent the parts to one object, or turn off Align: {names} have a rotation each.")
-        self.layer.update()
+        self._evaluate()
         root: Any = roots[0].evaluated_get(self.layer.depsgraph)
         location, rotation, _ = root.matrix_world.decompose()
         there = Matrix.Translation(location)
@@ -196,7 +201,9 @@ def open_studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[S
             geometry = stage.add_stage(scene, undo)
             set_up_geometry(geometry, settings.passes, index, folder)
         camera, cast = stage.add_camera(undo), stage.add_cast(undo)
-        studio = Studio(colour, geometry, camera, settings, folder, cast, stage.add_turner(cast, undo))
+        studio = Studio(
+            colour, geometry, camera, settings, folder, cast, stage.add_turner(cast, undo), scene.frame_current
+        )
         undo.callback(studio.close)
         for one in studio._scenes:
             one.collection.objects.link(camera)

@@ -1,4 +1,4 @@
-"""Capture Views."""
+"""Capture Views, and Start Anew."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
+from bpy.props import BoolProperty, StringProperty
 
 from ..capture.instance import Instance, instance_id
+from ..capture.many import each_collection, each_frame, each_object
 from ..capture.rigs.survey import survey_rig
 from ..capture.session import capture_steps
-from ..capture.settings import CaptureSettings
+from ..capture.settings import PASSES, CaptureSettings
+from ..capture.shards import WHOLE, Shard, parse_shard
 from ..errors import UserError
 from . import tasks
 from .capture_properties import CAPTURE
@@ -29,6 +32,17 @@ class SRN_OT_capture_views(LongWork, bpy.types.Operator):
     bl_label = "Capture Views"
     holds_scene = True
 
+    shard: StringProperty(
+        name="Shard",
+        description="Which part of the views, as in 1/4: several processes can share one capture. Empty for all",
+        options={"SKIP_SAVE"},
+    )
+    anew: BoolProperty(
+        name="Start Anew",
+        description="Delete what an earlier capture has left in the dataset's folder",
+        options={"SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: Any) -> bool:
         if tasks.running("capture"):
@@ -43,12 +57,34 @@ class SRN_OT_capture_views(LongWork, bpy.types.Operator):
         return True
 
     def begin(self, context: Any) -> tasks.Task:
-        objects, source = what_to_capture(context)
-        instances = [Instance(instance_id(source), source, objects)]
-        steps = capture_steps(context.scene, instances, capture_settings(context.scene))
-        task = CaptureTask(steps)
-        task.notices = _warnings_of_rig(context, objects)
-        return task
+        return begin_capture(context, parse_shard(self.shard), self.anew)
+
+
+class SRN_OT_capture_anew(bpy.types.Operator):
+    """Delete the captured views, which show something else than what is there now, and capture all again"""
+
+    bl_idname = "srn.capture_anew"
+    bl_label = "Start Anew"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return SRN_OT_capture_views.poll(context)
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: Any) -> Any:
+        operators: Any = bpy.ops
+        return operators.srn.capture_views("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT", anew=True)
+
+
+def begin_capture(context: Any, shard: Shard = WHOLE, anew: bool = False) -> CaptureTask:
+    """The capture of what is chosen, ready to be stepped. Raises UserError where something chosen does not do."""
+    settings = capture_settings(context.scene)
+    task = CaptureTask(capture_steps(context.scene, instances_to_capture(context), settings, shard, anew))
+    if settings_of(context.scene).instances == "one":
+        task.notices = _warnings_of_rig(context, what_to_capture(context)[0])
+    return task
 
 
 def _warnings_of_rig(context: Any, objects: Sequence[bpy.types.Object]) -> list[str]:
@@ -64,12 +100,13 @@ def capture_settings(scene: bpy.types.Scene) -> CaptureSettings:
     settings = settings_of(scene)
     chosen = {name: getattr(settings, name) for name in CAPTURE if hasattr(settings, name) and name != "name"}
     chosen["classes"] = classes_of(settings)
+    chosen["passes"] = tuple(name for name in PASSES if name in settings.passes)  # in one order, which a set lacks
     root = folder_of(settings.dataset_path, "Dataset")
     return CaptureSettings(root=root, **chosen)
 
 
 def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
-    """The objects that make up the instance, and the name to remember; none where nothing is chosen."""
+    """The objects that are captured, and the name to remember; none where nothing is chosen."""
     collection = settings_of(context.scene).collection
     if collection is not None:
         return list(collection.all_objects), collection.name
@@ -78,6 +115,22 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
         return [], ""
     active: Any = context.view_layer.objects.active
     return selected, (active if active in selected else selected[0]).name
+
+
+def instances_to_capture(context: Any) -> list[Instance]:
+    """What is chosen, as instances. Raises UserError where there are none."""
+    scene, settings = context.scene, settings_of(context.scene)
+    objects, source = what_to_capture(context)
+    if settings.instances == "objects":
+        return each_object(objects, settings.align)
+    if settings.instances == "collections":
+        if settings.collection is None:
+            raise UserError("Choose under Collection the one that holds a collection for each instance.")
+        return each_collection(settings.collection, settings.align)
+    whole = Instance(instance_id(source), source, objects, settings.align)
+    if settings.instances == "frames":
+        return each_frame(whole, range(scene.frame_start, scene.frame_end + 1, scene.frame_step))
+    return [whole]
 
 
 @persistent  # type: ignore[untyped-decorator]
@@ -111,8 +164,12 @@ HANDLERS = (
 )
 
 
+CLASSES = (SRN_OT_capture_views, SRN_OT_capture_anew)
+
+
 def register() -> None:
-    bpy.utils.register_class(SRN_OT_capture_views)
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
     for name, handler in HANDLERS:
         getattr(bpy.app.handlers, name).append(handler)
 
@@ -121,4 +178,5 @@ def unregister() -> None:
     _end_capture("Ended by turning the add-on off")
     for name, handler in HANDLERS:
         getattr(bpy.app.handlers, name).remove(handler)
-    bpy.utils.unregister_class(SRN_OT_capture_views)
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
