@@ -132,6 +132,7 @@ def test_a_render_takes_its_run_along(engine: Engine, storage: Path, tmp_path: P
 
 def test_an_engine_that_takes_paths_is_sent_nothing(tmp_path: Path) -> None:
     with job_engine() as here, connected(here.port) as engine:
+        assert engine.message.endswith(" If it is on another computer, start it there with --storage DIR.")
         told = Told()
         request = JobRequest("train", {"seconds": 0.1}, {"dataset": FolderRead(tmp_path)}, tmp_path / "run")
         Errand(engine, request, told.of_errand())

@@ -63,8 +63,7 @@ class Engine:
     def connect(self, host: str, port: int, token: str) -> None:
         """Connects to an engine that runs already, here or on another machine; returns at once, as `start` does."""
         address = Address(host, port, token)
-        self._open(OtherHost(address), f"Connecting to the engine at {host}:{port}.")
-        self._address = address
+        self._open(OtherHost(address), f"Connecting to the engine at {host}:{port}.", address)
 
     def stop(self) -> None:
         """Ends our engine, or leaves another's; a training that runs saves what it has learned."""
@@ -169,10 +168,10 @@ class Engine:
             time.sleep(0.005)
             self.poll()
 
-    def _open(self, host: Host, message: str) -> None:
+    def _open(self, host: Host, message: str, address: Address | None = None) -> None:
         if self._client is not None:
             raise UserError("An engine is running already: stop it first.")
-        self.state, self.message = STARTING, message
+        self.state, self.message, self._address = STARTING, message, address
         self._client = Client(host)
 
     def _handle(self, event: Event) -> None:
@@ -180,6 +179,8 @@ class Engine:
             case Ready(info):
                 self.state, self.info = READY, info
                 self.message = f"The engine is ready ({info.get('device')}, PyTorch {info.get('torch')})."
+                if self._address is not None and not self.has_storage:
+                    self.message += " If it is on another computer, start it there with --storage DIR."
             case Answer():
                 self._answered(event)
             case JobChange():
