@@ -199,7 +199,7 @@ def _index(address: str) -> list[str]:
 
 def _check_python() -> None:
     """UserError where Blender's own Python cannot make environments."""
-    instead = "choose 'A Python That Has It' in the preferences"
+    instead = "choose 'Own Python' in the preferences"
     if not Path(sys.executable).name.lower().startswith("python"):
         raise UserError(f"This Blender has no Python of its own to install the engine with: {instead}.")
     for module in ("venv", "ensurepip"):

@@ -16,7 +16,7 @@ _PROGRESS = re.compile(r"Progress (\d+) of \d+")
 _REASONS = (
     (
         r"No space left on device|not enough space on the disk|Errno 28|WinError 112",
-        "The disk is full: free some space or choose another Folder in the preferences, and press Install Engine again",
+        "The disk is full: free some space or choose another Folder in the preferences, then install again",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED",
@@ -29,11 +29,11 @@ _REASONS = (
     (
         r"NewConnectionError|NameResolutionError|ConnectTimeout|Max retries exceeded|ProxyError",
         "The package index cannot be reached: see that this computer is online, or choose another Package Index in the "
-        "preferences, and press Install Engine again",
+        "preferences, then install again",
     ),
     (
         r"[Cc]onnection broken|[Tt]imed out|Connection (?:reset|aborted)|IncompleteRead",
-        "The download broke off: see that this computer is online, and press Install Engine again",
+        "The download broke off: see that this computer is online, then install again",
     ),
     (
         r"No matching distribution found for ([\w.\-]+)",
@@ -47,12 +47,12 @@ _REASONS = (
     ),
     (
         r"Permission denied|WinError 5\b|WinError 32\b|Access is denied",
-        "A file of the engine is in use or may not be written: end other engines, and press Install Engine again",
+        "A file of the engine is in use or may not be written: end other engines, then install again",
     ),
     (
         r"WinError 126|WinError 1114|vcruntime",
         "PyTorch lacks a part of Windows: install Microsoft's Visual C++ Redistributable (vc_redist.x64.exe), and "
-        "press Install Engine again",
+        "install again",
     ),
     (
         r"No module named '?(\w+)",

@@ -18,8 +18,8 @@ ADD_ON = __package__.rpartition(".")[0]
 
 INSTALLED, INTERPRETER, HOST = "INSTALLED", "INTERPRETER", "HOST"
 SOURCES = (
-    (INSTALLED, "Installed by the Add-on", "The add-on downloads the engine into a folder of its own"),
-    (INTERPRETER, "A Python That Has It", "The engine is installed in a Python on this computer already"),
+    (INSTALLED, "Installed Here", "The add-on downloads the engine into a folder of its own"),
+    (INTERPRETER, "Own Python", "The engine is installed in a Python on this computer already"),
     (HOST, "Another Computer", "The engine runs on another computer, and this one connects to it"),
 )
 

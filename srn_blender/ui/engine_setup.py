@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
+
 from ..engine.installation import ABSENT, BROKEN, COMPLETE, INTERRUPTED, OUTDATED
 from ..engine.process import default_interpreter
 from ..engine.torch_builds import build_named, proposed
@@ -79,5 +81,8 @@ def _draw_installation(layout: Any, context: Any) -> None:
         layout.operator("srn.engine_install", text=BUTTONS[state], icon="IMPORT")
         sentence(layout, WHY[state], "INFO")
         sentence(layout, plan.summary if proposed() else "Looking at this computer's graphics card.")
+        if not bpy.app.online_access:
+            sentence(layout, "Blender is not allowed to go online: allow it under System first.", "ERROR")
+            layout.operator("screen.userpref_show", text="Open Preferences", icon="PREFERENCES").section = "SYSTEM"
     if "install" in tasks.Task.latest and (state != COMPLETE or tasks.Task.latest["install"].state != tasks.CANCELLED):
         task_status(layout, "install", "")

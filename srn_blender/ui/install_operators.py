@@ -123,7 +123,7 @@ class SRN_OT_engine_install(_Exclusive, bpy.types.Operator):
     def begin(self, context: Any) -> tasks.Task:
         ask_to_go_online("Installing the engine")
         steps = _install(plan_of(context, self.wheel), torch_build_of(context))
-        return StepsTask("install", "Beginning.", steps, "Cancelled: press Install Engine to begin again.")
+        return StepsTask("install", "Beginning.", steps, "Cancelled: install again to repair what is there.")
 
 
 class SRN_OT_engine_uninstall(_Exclusive, bpy.types.Operator):
