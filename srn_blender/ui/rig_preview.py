@@ -122,6 +122,8 @@ def _draw_lines() -> None:
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
     shader.uniform_float("lineWidth", LINE_WIDTH * context.preferences.system.ui_scale)
     for line, batch in preview.batches:
+        if line.colour == TROUBLE_COLOUR:  # seen also where an object hides it, in which it may be
+            gpu.state.depth_test_set("NONE")
         shader.uniform_float("color", line.colour)
         batch.draw(shader)
     gpu.state.depth_test_set("NONE")

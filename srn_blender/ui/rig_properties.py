@@ -69,7 +69,7 @@ class RigProperties:
         max=1000,
     )
     lowest_elevation: FloatProperty(
-        name="Elevation Lowest",
+        name="Lowest",
         description="How high the lowest cameras stand above the object's middle, as seen from there",
         default=CAPTURE["lowest_elevation"],
         min=-math.pi / 2,

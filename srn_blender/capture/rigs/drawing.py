@@ -20,7 +20,7 @@ SPLIT_COLOURS: dict[str, Colour] = {
     "val": (1.0, 0.75, 0.15, 1.0),
     "test": (0.9, 0.45, 0.85, 1.0),
 }
-TROUBLE_COLOUR: Colour = (1.0, 0.15, 0.1, 1.0)
+TROUBLE_COLOUR: Colour = (1.0, 0.3, 0.25, 1.0)
 SPHERE_COLOUR: Colour = (0.6, 0.6, 0.6, 0.6)
 # A frustum's length as a share of the cameras' median distance from the origin.
 FRUSTUM_LENGTH = 0.1
