@@ -168,7 +168,7 @@ def test_the_picture_shows_each_view_framed_in_its_splits_colour(root: Path) -> 
         top, left = place // 8 * cell, place % 8 * cell
         colour = TROUBLE_COLOUR if view == train(1) else SPLIT_COLOURS[view.split]
         np.testing.assert_allclose(sheet[top, left], colour, atol=1e-6)
-        inside = sheet[top + frame : top + frame + 48, left + frame : left + frame + 48, :3]
+        inside = sheet[top + frame : top + frame + 96 : 2, left + frame : left + frame + 96 : 2, :3]  # twice as large
         tile = found.tiles[view]
         solid = tile[..., 3] == 1
         np.testing.assert_allclose(inside[solid], tile[..., :3][solid], atol=1e-6)

@@ -320,13 +320,14 @@ def test_the_preview_shows_each_triangle_in_its_class_and_changes_nothing(settin
 
 
 def own_handlers() -> list[str]:
-    lists = [bpy.app.handlers.depsgraph_update_post, bpy.app.handlers.load_pre]
-    return [one.__name__ for handlers in lists for one in handlers if "label_preview" in one.__module__]
+    lists = [value for name in dir(bpy.app.handlers) if isinstance(value := getattr(bpy.app.handlers, name), list)]
+    own = [one.__name__ for handlers in lists for one in handlers if "label_preview" in one.__module__]
+    return sorted(own)
 
 
 def test_the_preview_is_on_until_it_is_turned_off_or_a_file_is_opened(settings, selected) -> None:
     assert bpy.ops.srn.label_preview() == {"FINISHED"}
-    assert label_preview.is_on() and own_handlers() == ["_notice", "_leave"]
+    assert label_preview.is_on() and own_handlers() == ["_forget", "_forget", "_leave", "_notice"]
     selected[0].location.z = 1
     bpy.context.view_layer.update()
     settings.classes.add().name = "more"

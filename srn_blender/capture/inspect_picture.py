@@ -29,9 +29,11 @@ def contact_sheet(found: Inspection) -> Picture:
     """The sampled views in rows of COLUMNS, those with problems framed in red."""
     rows = -(-len(found.tiles) // COLUMNS)
     sheet = _blank(rows * CELL, COLUMNS * CELL)
-    for place, (view, tile) in enumerate(found.tiles.items()):
+    for place, (view, small) in enumerate(found.tiles.items()):
         top, left = place // COLUMNS * CELL, place % COLUMNS * CELL
         colour = TROUBLE_COLOUR if view in found.troubled else SPLIT_COLOURS[view.split]
+        larger = max(TILE // max(small.shape[:2]), 1)
+        tile = small.repeat(larger, 0).repeat(larger, 1)
         height, width = tile.shape[:2]
         sheet[top : top + height + 2 * FRAME, left : left + width + 2 * FRAME] = colour
         alpha = tile[..., 3:]

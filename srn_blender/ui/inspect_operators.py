@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .long_work import LongWork
 from .neural_operators import show_in_editors, show_thumbnail
 from .properties import folder_of, settings_of
 
+STEP = 0.02  # seconds of work at a time
 NAME = "SRN Inspect"  # the image and the text that an inspection makes
 LAYOUTS = (
     ("colmap", "COLMAP", "For Gaussian splatting: cameras and pictures with points taken from the depth"),
@@ -40,8 +42,10 @@ class InspectTask(tasks.Task):
         self._steps = inspect_dataset(root)
 
     def step(self) -> None:
+        deadline = time.monotonic() + STEP
         try:
-            self.fraction, self.message = next(self._steps)
+            while time.monotonic() < deadline:
+                self.fraction, self.message = next(self._steps)
         except StopIteration as ended:
             found: Inspection = ended.value
             show(found)

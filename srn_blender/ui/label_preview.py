@@ -73,8 +73,8 @@ def turn_on(subject: Callable[[Any], Subject]) -> None:
     global _preview
     _preview = _Preview(None, subject)
     _preview.handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
-    bpy.app.handlers.depsgraph_update_post.append(_notice)
-    bpy.app.handlers.load_pre.append(_leave)
+    for handlers, handler in _handlers():
+        handlers.append(handler)
     _redraw()
 
 
@@ -84,8 +84,8 @@ def turn_off() -> None:
     if _preview is None:
         return
     bpy.types.SpaceView3D.draw_handler_remove(_preview.handle, "WINDOW")
-    bpy.app.handlers.depsgraph_update_post.remove(_notice)
-    bpy.app.handlers.load_pre.remove(_leave)
+    for handlers, handler in _handlers():
+        handlers.remove(handler)
     _preview = None
     _redraw()
 
@@ -166,8 +166,27 @@ def _notice(scene: Any, depsgraph: Any) -> None:
 
 
 @persistent  # type: ignore[untyped-decorator]
+def _forget(*_: object) -> None:
+    """Undo and redo do not say what they change."""
+    assert _preview is not None, "the handler goes with it"
+    _preview.stale = True
+    _preview.shapes.clear()
+
+
+@persistent  # type: ignore[untyped-decorator]
 def _leave(*_: object) -> None:
     turn_off()
+
+
+def _handlers() -> list[tuple[list[Any], Any]]:
+    """What is called while the preview is on, beside the drawing."""
+    when = bpy.app.handlers
+    return [
+        (when.depsgraph_update_post, _notice),
+        (when.undo_post, _forget),
+        (when.redo_post, _forget),
+        (when.load_pre, _leave),
+    ]
 
 
 def _draw() -> None:

@@ -36,9 +36,11 @@ def _entry(menu: Any, context: Any) -> None:
 
 def register() -> None:
     bpy.utils.register_class(SRN_MT_object)
-    bpy.types.VIEW3D_MT_object.append(_entry)
+    menu: Any = bpy.types.VIEW3D_MT_object
+    menu.append(_entry)
 
 
 def unregister() -> None:
-    bpy.types.VIEW3D_MT_object.remove(_entry)
+    menu: Any = bpy.types.VIEW3D_MT_object
+    menu.remove(_entry)
     bpy.utils.unregister_class(SRN_MT_object)
