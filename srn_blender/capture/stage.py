@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import UserError
 from .plain import plain_properties, plain_value
 
 NAME = "SRN Capture"
+INDICES = "srn_pass_indices"
 OWN = "srn_own"  # a custom property that tells what a capture has made from what a person has made
 # How Workbench shades a render; the other settings there are those of a viewport. The light decides what lights it can
 # have, and comes first.
@@ -54,7 +56,9 @@ def add_camera(undo: ExitStack) -> bpy.types.Object:
     """A camera in no scene yet; `undo` takes it away again."""
     data = bpy.data.cameras.new(NAME)
     undo.callback(_remove, bpy.data.cameras, data)  # and the object with it
-    return bpy.data.objects.new(NAME, data)
+    camera = bpy.data.objects.new(NAME, data)
+    data[OWN] = camera[OWN] = True
+    return camera
 
 
 def add_cast(undo: ExitStack) -> bpy.types.Collection:
@@ -69,8 +73,28 @@ def add_turner(cast: bpy.types.Collection, undo: ExitStack) -> bpy.types.Object:
     """An empty that shows `cast` turned as it is turned itself, while the cast's objects stay as they are."""
     turner: Any = bpy.data.objects.new(NAME, None)
     undo.callback(_remove, bpy.data.objects, turner)
+    turner[OWN] = True
     turner.instance_type, turner.instance_collection = "COLLECTION", cast
     return turner  # type: ignore[no-any-return]
+
+
+def remember_indices(stage: bpy.types.Scene, carriers: Sequence[Any]) -> None:
+    """Keeps with the stage the pass indices that materials or objects have, for `sweep` to give back."""
+    stage[INDICES] = json.dumps({f"{one.id_type} {one.name_full}": one.pass_index for one in carriers})
+
+
+def sweep() -> None:
+    """Takes away what an undo, or a file saved by itself, has brought back of a capture that is over."""
+    data = bpy.data
+    for stage in [scene for scene in data.scenes if scene.get(OWN)]:
+        indices = json.loads(stage.get(INDICES, "{}"))
+        for carrier in (*data.materials, *data.objects):
+            carrier.pass_index = indices.get(f"{carrier.id_type} {carrier.name_full}", carrier.pass_index)
+        _remove_scene(stage)
+    own: Any
+    for kind in (data.objects, data.cameras, data.collections):
+        for own in [one for one in kind if one.get(OWN)]:
+            kind.remove(own)
 
 
 def keep_images(undo: ExitStack) -> None:

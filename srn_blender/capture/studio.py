@@ -97,6 +97,7 @@ class Studio:
     def label(self, labels: Labels) -> None:
         """Gives the materials or objects of the instance the pass indices of `labels`, until another one is shown."""
         self._labels = labels
+        stage.remember_indices(self.scene, [carrier for source in labels.sources for carrier in source.carriers])
         for index, source in enumerate(labels.sources, 1):
             for carrier in source.carriers:
                 self._indices.callback(_set_pass_index, carrier, carrier.pass_index)

@@ -9,6 +9,7 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, StringProperty
 
+from ..capture import stage
 from ..capture.instance import Instance, instance_id
 from ..capture.many import each_collection, each_frame, each_object
 from ..capture.rigs.survey import survey_rig
@@ -150,6 +151,11 @@ def _before_undo(*_: object) -> None:
     _end_capture("Ended by undo or redo")
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _sweep(*_: object) -> None:
+    stage.sweep()
+
+
 def _end_capture(why: str) -> None:
     task = tasks.Task.latest.get("capture")
     if isinstance(task, CaptureTask) and task.state == tasks.RUNNING:
@@ -161,6 +167,9 @@ HANDLERS = (
     ("load_pre", _before_loading),
     ("undo_pre", _before_undo),
     ("redo_pre", _before_undo),
+    ("undo_post", _sweep),
+    ("redo_post", _sweep),
+    ("load_post", _sweep),
 )
 
 
