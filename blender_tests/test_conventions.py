@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -129,6 +131,27 @@ def test_what_changes_the_file_can_be_undone() -> None:
 def test_names_of_settings_fit_the_sidebar() -> None:
     (settings,) = (cls for cls in registered(bpy.types.PropertyGroup) if cls.__name__ == "SRN_PG_settings")
     assert [item.name for item in own_properties(settings) if len(item.name) > LONGEST_NAME] == []
+
+
+def test_texts_of_the_interface_are_ready_for_translation() -> None:
+    """Blender looks a text up as it stands in the code: what is put together at run time must say that it is not."""
+    found, wrong = 0, []
+    for path in sorted((Path(srn_blender.__file__).parent / "ui").glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            said = {keyword.arg: keyword.value for keyword in call.keywords}
+            if "text" not in said:
+                continue
+            found += 1
+            literals = (
+                [said["text"].body, said["text"].orelse] if isinstance(said["text"], ast.IfExp) else [said["text"]]
+            )
+            as_it_is = "translate" in said and ast.unparse(said["translate"]) == "False"
+            if not as_it_is and not all(isinstance(literal, ast.Constant) for literal in literals):
+                wrong.append(f"{path.name}:{call.lineno}")
+    assert found > 15
+    assert wrong == []
 
 
 def test_panels_stand_in_the_tab_and_the_menu_under_object() -> None:

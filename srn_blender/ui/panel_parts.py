@@ -47,15 +47,20 @@ def clock(seconds: float) -> str:
 
 
 def sentence(layout: Any, text: str, icon: str = "NONE") -> None:
-    """A text over as many lines as the sidebar's width asks for, the icon before the first."""
+    """A text over as many lines as the sidebar's width asks for, the icon before the first.
+
+    It is translated as a whole, as Blender does it with labels: its lines are nothing to look up.
+    """
     context: Any = bpy.context
     scale = context.preferences.system.ui_scale
     width = context.region.width if context.region is not None else 300
     letters = max(int((width / scale - 70) / LETTER), 16)
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for line_number, line in enumerate(textwrap.wrap(text, letters)):
-        column.label(text=line, icon=icon if line_number == 0 else ("NONE" if icon == "NONE" else "BLANK1"))
+    translated = bpy.app.translations.pgettext_iface(text)
+    for line_number, line in enumerate(textwrap.wrap(translated, letters)):
+        mark = icon if line_number == 0 else ("NONE" if icon == "NONE" else "BLANK1")
+        column.label(text=line, icon=mark, translate=False)
 
 
 def task_status(layout: Any, kind: str, otherwise: str) -> None:
@@ -68,7 +73,7 @@ def task_status(layout: Any, kind: str, otherwise: str) -> None:
         sentence(layout, otherwise, "INFO")
     elif task.state == RUNNING:
         left = f"{clock(task.eta)} left" if task.eta is not None else "..."
-        layout.progress(factor=task.fraction, text=f"{task.fraction:.0%}, {left}")
+        layout.progress(factor=task.fraction, text=f"{task.fraction:.0%}, {left}", translate=False)
         sentence(layout, task.message)
         layout.operator("srn.cancel", icon="X").kind = kind
     else:
