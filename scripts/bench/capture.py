@@ -23,9 +23,11 @@ import bpy  # noqa: E402
 import numpy as np  # noqa: E402
 
 from srn_blender.capture.camera import flip_axes  # noqa: E402
-from srn_blender.capture.passes import open_studio  # noqa: E402
+from srn_blender.capture.instance import Instance  # noqa: E402
+from srn_blender.capture.rigs import plan_rig  # noqa: E402
 from srn_blender.capture.session import capture  # noqa: E402
 from srn_blender.capture.settings import CaptureSettings  # noqa: E402
+from srn_blender.capture.studio import open_studio  # noqa: E402
 
 
 def load(model: Path) -> list[bpy.types.Object]:
@@ -46,6 +48,7 @@ def plain_render(studio, pose, folder: Path) -> None:
     matrix = flip_axes(pose)
     matrix[:3, 3] = matrix[:3, 3] * studio.scale + studio.centre
     studio.camera.matrix_world = matrix.T.tolist()
+    studio.scene.render.image_settings.compression = 15  # Blender's own default
     studio.scene.render.filepath = str(folder / "plain.png")
     bpy.ops.render.render(scene=studio.scene.name, write_still=True)
 
@@ -61,13 +64,15 @@ def main() -> None:
     spent: dict[str, list[float]] = {"capture": [], "cycles": []}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         settings = CaptureSettings(
-            Path(name) / "set", "it", size=options.size, samples=options.samples, train_views=options.views
+            Path(name) / "set", size=options.size, samples=options.samples, train_views=options.views
         )
-        plain = stack.enter_context(open_studio(scene, objects, replace(settings, labels="none")))
+        instance = Instance("it", "it", objects)
+        plain = stack.enter_context(open_studio(scene, replace(settings, labels="none", passes=())))
+        for _ in plain.show(instance):
+            pass
+        plain.use_lens(plan_rig(scene, settings, plain.centre, plain.scale).camera)
         plain.scene.render.use_compositing = False
-        layer = plain.scene.view_layers[0]
-        layer.use_pass_z = layer.use_pass_normal = False
-        steps = capture(scene, objects, "it", settings)
+        steps = capture(scene, [instance], settings)
         for _ in range(options.views):
             start = time.perf_counter()
             step = next(steps)
