@@ -27,7 +27,7 @@ from .trial import describe_trial, try_engine
 
 Steps = Generator[Progress, None, str]
 
-OTHERS_DOWNLOAD = 150  # megabytes that the engine needs beside PyTorch
+OTHERS_DOWNLOAD = 180  # megabytes that the engine needs beside PyTorch
 TELLS_PROGRESS = (24, 1)  # the pip that began to, on request
 _REMOVE = "import os, shutil, sys; [shutil.rmtree(path) for path in sys.argv[1:] if os.path.lexists(path)]"
 # Settings of a person's pip that would put the packages elsewhere.

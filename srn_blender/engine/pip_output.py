@@ -86,7 +86,8 @@ class PipOutput:
             self.message = f"Looking for {line.split()[1]}"
         elif line.startswith("Installing collected packages:"):
             self._reach(self._before + self._size)
-            self.message = f"Installing {line.count(',') + 1} packages"
+            count = line.count(",") + 1
+            self.message = f"Installing {count} packages" if count > 1 else f"Installing {line.split()[-1]}"
 
     def _reach(self, count: int) -> None:
         self.bytes = max(self.bytes, count)  # sizes are told rounded

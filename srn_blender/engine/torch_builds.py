@@ -36,7 +36,7 @@ class TorchBuild:
     installed: int
 
 
-CPU = TorchBuild("CPU", "CPU", "Works on every computer; a training takes longer", "cpu", 350, 1500)
+CPU = TorchBuild("CPU", "CPU", "Works on every computer; a training takes longer", "cpu", 380, 1500)
 CUDA_12 = TorchBuild("CUDA_12", "CUDA 12.6", "For older NVIDIA cards or drivers", "cu126", 3000, 7500)
 CUDA_13 = TorchBuild("CUDA_13", "CUDA 13.0", "For NVIDIA cards since 2018, driver 580 or newer", "cu130", 2800, 6000)
 MPS = TorchBuild("MPS", "Apple GPU", "For Macs with Apple's own processors", "", 250, 1200)

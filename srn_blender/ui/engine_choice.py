@@ -22,6 +22,7 @@ SOURCES = (
     (INTERPRETER, "Own Python", "The engine is installed in a Python on this computer already"),
     (HOST, "Another Computer", "The engine runs on another computer, and this one connects to it"),
 )
+FOLDER = "srn_engine"  # in folders that are not the add-on's alone
 
 
 def preferences_of(context: Any) -> Any:
@@ -61,11 +62,11 @@ def installation_of(context: Any) -> Installation:
     preferences = preferences_of(context)
     chosen = preferences.engine_folder.strip() if preferences is not None else ""
     if chosen:
-        return Installation(Path(bpy.path.abspath(chosen)).expanduser())
+        return Installation(Path(bpy.path.abspath(chosen)).expanduser() / FOLDER)
     try:
         return Installation(Path(bpy.utils.extension_path_user(ADD_ON, path="engine")))
     except ValueError:  # not installed as an extension
-        return Installation(Path(bpy.utils.user_resource("DATAFILES", path="srn_engine")))
+        return Installation(Path(bpy.utils.user_resource("DATAFILES", path=FOLDER)))
 
 
 def open_engine(context: Any) -> None:

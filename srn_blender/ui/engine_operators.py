@@ -59,7 +59,7 @@ class SRN_OT_cancel(bpy.types.Operator):
 
     kind: StringProperty(
         name="Kind",
-        description="What to cancel: capture, train, render or engine; everything where this is empty",
+        description="What to cancel, as in capture, train, render, engine or install; everything where this is empty",
         options={"SKIP_SAVE"},
     )
 

@@ -45,7 +45,7 @@ class SRN_AddonPreferences(bpy.types.AddonPreferences):
     )
     engine_folder: StringProperty(
         name="Folder",
-        description="Where the engine is installed. Empty: Blender's own folder for this add-on",
+        description="The engine is installed into a folder in here. Empty: Blender's own folder for this add-on",
         subtype="DIR_PATH",
     )
     package_index: StringProperty(
