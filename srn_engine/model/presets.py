@@ -71,7 +71,7 @@ class FastManyPreset:
     guess_after: float = 0.12
     guess_views: int = 3
     guess_rays: int = 2048
-    guess_rate: float = 2e-3
+    guess_rate: float = 1e-2
     guess_smooth_weight: float = 0.3
     fit_from_views: int = 2
     fit_steps: int = 30

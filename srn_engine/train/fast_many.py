@@ -22,6 +22,7 @@ from srn_engine.model.presets import FastManyPreset
 from srn_engine.progress import Progress, Report
 from srn_engine.train.fast import ADAM, label_loss, picture_loss
 from srn_engine.train.learner import Learner
+from srn_engine.train.muon import Muon
 
 _PAIRS = 20_000  # neighbouring corners that are compared in a step
 _NOWHERE = 256  # places without a code that are looked at in a step
@@ -29,6 +30,7 @@ _EMPTY = -8.0  # what their density values shall be
 _STRETCH, _SHEAR, _FADE = 0.15, 0.15, 0.3  # how much instances are changed to teach the encoder more than there are
 _LONGEST = 0.1  # a longer gradient of the encoder is shortened to this
 _TARGETS = 2  # views that a guess is compared with
+_OUTER = 0.2  # Adam's rate for the encoder's first and last layers and biases, against Muon's for the rest
 
 
 def begin(pools: Pools, classes: int, preset: FastManyPreset, report: Report, folder: Path) -> FastManyScene:
@@ -61,10 +63,12 @@ class FastManyLearner(Learner):
         if scene.semantic_head is not None:
             rates.append((list(scene.semantic_head.parameters()), preset.label_rate))
         groups = [{"params": params, "lr": rate, "initial_lr": rate} for params, rate in rates]
-        guess = [{"params": list(scene.encoder.parameters()), "lr": preset.guess_rate}]
         self._networks = torch.optim.Adam(groups, fused=True, **ADAM)  # type: ignore[arg-type]
-        self._guess = torch.optim.Adam(guess, betas=ADAM["betas"], fused=True)  # type: ignore[arg-type]
-        self.optimisers = [self._networks, self._guess]
+        inner, outer = scene.encoder.inner_weights(), scene.encoder.parameters()
+        self._inner = Muon(inner, preset.guess_rate)
+        rest = [weight for weight in outer if all(weight is not one for one in inner)]
+        self._outer = torch.optim.Adam(rest, _OUTER * preset.guess_rate, betas=ADAM["betas"], fused=True)  # type: ignore[arg-type]
+        self.optimisers = [self._networks, self._inner, self._outer]
 
     def warm_up(self) -> None:
         scene = self.scene.grown(self.scene.values[0], self.scene.layout(0))
@@ -119,9 +123,9 @@ class FastManyLearner(Learner):
             group["lr"] = group["initial_lr"] * fallen
         self._code_rate = self.preset.code_rate * fallen
         done = max(0.0, fraction - after) / max(1 - after, 1e-6)
-        for group in self._guess.param_groups:
-            # It begins slowly: an encoder that first says that nothing is anywhere has nothing to learn from.
-            group["lr"] = self.preset.guess_rate * min(1.0, 100 * done) * (0.5 + 0.5 * math.cos(math.pi * done) + 0.005)
+        # It begins slowly: an encoder that first says that nothing is anywhere has nothing to learn from.
+        rate = self.preset.guess_rate * min(1.0, 100 * done) * (0.5 + 0.5 * math.cos(math.pi * done) + 0.005)
+        self._inner.param_groups[0]["lr"], self._outer.param_groups[0]["lr"] = rate, _OUTER * rate
 
     def _instance(self, step: int) -> int:
         """Whose turn it is: every instance once in each round, in an order that the seed decides."""

@@ -48,6 +48,10 @@ class ViewEncoder(nn.Module):
         code = _spread(self.places(volume))
         return code.reshape(code.shape[1], -1).T + self._colour_code(thrown, code.shape[1])
 
+    def inner_weights(self) -> list[nn.Parameter]:
+        """The weights of the convolutions from features to features."""
+        return [*self.pixels.inner_weights(), *self.places.inner_weights()]
+
     def _colour_code(self, thrown: Tensor, channels: int) -> Tensor:
         """The code (side³, C) of the colours that the views see behind each place; the rest is learned on top of it."""
         found = thrown.reshape(thrown.shape[1], -1).T
@@ -100,6 +104,11 @@ class _UNet(nn.Module):
         self.narrow = nn.ModuleList(_conv(dimensions, coarse, fine, kernel=1) for fine, coarse in steps)
         self.up = nn.ModuleList(_Residual(dimensions, fine) for fine, _ in steps)
         self.last = _conv(dimensions, widths[0], outputs, kernel=1)
+
+    def inner_weights(self) -> list[nn.Parameter]:
+        """The convolutions' weights without those of the first layer and of the last."""
+        inner = (self.first[1], self.down, self.deep, self.narrow, self.up)
+        return [weight for part in inner for weight in part.parameters() if weight.dim() > 1]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ...) to (B, outputs, ...), float32."""
