@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import bpy
@@ -16,6 +17,8 @@ from srn_blender.capture.session import capture
 from srn_blender.errors import CaptureChanged, UserError
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "dataset.schema.json"
+ROOT = Path(__file__).resolve().parents[1]
+INTERPRETERS = [ROOT / ".venv/engine" / python for python in ("bin/python", "Scripts/python.exe")]
 COLOURS = {"Red": (0.8, 0.0, 0.0), "Green": (0.0, 0.8, 0.0), "Blue": (0.0, 0.0, 0.8)}
 
 
@@ -81,6 +84,23 @@ def test_each_object_is_seen_alone_under_its_own_id(tmp_path):
     assert (tmp_path / "Green" / f"{frame['file_path']}.png").resolve() == (
         tmp_path / "capture_train/Green/rgba/000001.png"
     ).resolve()
+
+
+def test_the_engine_reads_many_instances(tmp_path):
+    interpreter = next((path for path in INTERPRETERS if path.exists()), None)
+    if interpreter is None:
+        pytest.skip("no .venv/engine beside the checkout")
+    objects = [wedge("One", 0.0), wedge("Two", 0.0, "Green")]
+    capture_many(each_object(objects, align=True), small_settings(tmp_path))
+    program = (
+        "import sys; from pathlib import Path; from srn_engine.data.readers import open_dataset;"
+        "data = open_dataset(Path(sys.argv[1]));"
+        "print([(one.id, [len(data.views(split, one.id)) for split in ('train', 'val', 'test')],"
+        " sorted({int(n) for n in data.views('train', one.id).semantic(1).flat})) for one in data.instances])"
+    )
+    done = subprocess.run([interpreter, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[('One', [3, 1, 2], [0, 2]), ('Two', [3, 1, 2], [0, 1])]"
 
 
 def test_aligned_instances_of_one_shape_look_alike_and_stay_as_they_are(tmp_path):
