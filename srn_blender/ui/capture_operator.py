@@ -111,7 +111,7 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
     collection = settings_of(context.scene).collection
     if collection is not None:
         return list(collection.all_objects), collection.name
-    selected = list(context.selected_objects)
+    selected = list(context.view_layer.objects.selected)  # context.selected_objects is not there without a window
     if not selected:
         return [], ""
     active: Any = context.view_layer.objects.active
