@@ -36,7 +36,7 @@ class _Content:
             return
         with self.source.place.open("rb") as file:
             file.seek(start)
-            for at in range(start, self.size, MAX_PIECE) or [0]:
+            for at in range(start, max(self.size, 1), MAX_PIECE):
                 piece = file.read(min(MAX_PIECE, self.size - at))
                 if not self.source.is_as_it_was():
                     raise _changed(self.source)

@@ -79,9 +79,8 @@ class Storage:
     def offer(self, files: Iterable[SentFile]) -> dict[SentFile, int]:
         """Those of `files` that are not here, each with the bytes of it that have come."""
         with refusals(self.root):
-            missing = {
-                file: self._size_of_part(file.sha256) for file in files if not self._whole(file.sha256).is_file()
-            }
+            missing = {file: self._come(file) for file in files if not self._whole(file.sha256).is_file()}
+            missing = {file: there for file, there in missing.items() if not self._whole(file.sha256).is_file()}
             if missing and time.monotonic() - self._measured > MEASURE_EVERY:
                 self._measure()
             self._need(sum(max(0, file.size - there) for file, there in missing.items()))
@@ -102,10 +101,9 @@ class Storage:
             with (self._parts / file.sha256).open("ab") as part:
                 part.write(data)
             self._used += len(data)
-            there += len(data)
-            if there == file.size:
-                self._finish(file)
-            return there
+            if not self._finish(file):
+                raise UserError("A file came that is not the one that was offered: it has changed; send it again.")
+            return there + len(data)
 
     def store(self, name: str, manifest: str) -> str:
         """Puts a folder together from files that have come, as the one with the hash `manifest` says; returns its name.
@@ -159,14 +157,22 @@ class Storage:
         except FileNotFoundError:
             return 0
 
-    def _finish(self, file: SentFile) -> None:
+    def _come(self, file: SentFile) -> int:
+        """How much of a file has come; one that came whole just before the engine ended is finished."""
+        with self._lock:
+            self._finish(file)
+            return self._size_of_part(file.sha256)
+
+    def _finish(self, file: SentFile) -> bool:
+        """Takes a part that is complete for the whole file; where it is another it goes, and this is False."""
         part = self._parts / file.sha256
+        if not part.exists() or part.stat().st_size < file.size:
+            return True
         if digest_of(part) != file.sha256:
             part.unlink()
-            raise UserError(
-                "A file came that is not the one that was offered: it has changed meanwhile; send it again."
-            )
+            return False
         os.replace(part, self._whole(file.sha256))
+        return True
 
     def _read(self, sha256: str, offset: int, most: int) -> tuple[bytes, int]:
         try:

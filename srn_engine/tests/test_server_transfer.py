@@ -107,11 +107,14 @@ def test_sending_goes_on_after_the_connection_and_the_engine_were_lost(tmp_path)
     first.kill()
     damaged = tmp_path / "files" / known(b"whole")["sha256"]
     damaged.write_bytes(b"\0" * 5)  # as a power cut can leave it
+    for name, part in ((b"complete", b"complete"), (b"zeroed", b"\0" * 6)):  # the engine ended before it looked at them
+        (tmp_path / "parts" / known(name)["sha256"]).write_bytes(part)
     with engine_process("--storage", str(tmp_path)) as second, raw_client(second.port) as client:
         offset = missing(client, data)[known(data)["sha256"]]
         assert offset == MAX_PIECE + 100
         send(client, data, offset)
         assert missing(client, data) == {} and missing(client, b"whole") == {damaged.name: 0}
+        assert missing(client, b"complete", b"zeroed") == {known(b"zeroed")["sha256"]: 0}
 
 
 def test_a_file_that_is_another_than_announced_begins_anew(client):
