@@ -41,6 +41,7 @@ print("WHEEL", websockets.__version__)
 addon_utils.disable(module, default_set=True)
 assert not hasattr(bpy.types.Scene, "srn")
 assert not [name for name in dir(bpy.types) if name.startswith("SRN_")]
+addon_utils.enable(module, default_set=True)  # and is left so: the end of the program must be a clean one
 """
 
 
@@ -69,6 +70,7 @@ def test_it_installs_and_enables(built: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", INSTALL, str(built)]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
     panels = next(line.split()[1:] for line in result.stdout.splitlines() if line.startswith("PANELS"))
     assert {"SRN_PT_capture", "SRN_PT_compare", "SRN_PT_engine", "SRN_PT_render", "SRN_PT_train"} <= set(panels)
     assert "SAID Error: /no/such/python is not there" in result.stdout

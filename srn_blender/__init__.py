@@ -48,14 +48,26 @@ MODULES = (
 )
 
 
+_left = False  # at the end of Blender as a module, which then disables its extensions once more
+
+
+def _leave() -> None:
+    global _left
+    unregister()
+    _left = True
+
+
 def register() -> None:
     for module in MODULES:
         module.register()
     if not bpy.app.binary_path:  # Blender as a module ends without unregistering; 4.2 then crashes and 4.5 hangs
-        atexit.register(unregister)
+        atexit.register(_leave)
 
 
 def unregister() -> None:
-    atexit.unregister(unregister)
+    global _left
+    if _left:
+        return
+    atexit.unregister(_leave)
     for module in reversed(MODULES):
         module.unregister()
