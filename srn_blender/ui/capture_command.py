@@ -26,7 +26,10 @@ def capture_shard(scene: bpy.types.Scene, number: int = 1, count: int = 1, anew:
 
     Raises UserError where it fails.
     """
-    with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+    manager: Any = bpy.context.window_manager
+    # A command has no window, though the file has; without one Blender 4 crashes where a scene is removed.
+    window = {"window": manager.windows[0]} if manager.windows else {}
+    with bpy.context.temp_override(**window, scene=scene, view_layer=scene.view_layers[0]):
         task = begin_capture(bpy.context, Shard(number, count), anew)
         told = time.monotonic()
         while task.state == RUNNING:
