@@ -1,9 +1,9 @@
 """Kills a capture at random moments, many times, and counts what is lost.
 
 Run it with a Python that has the bpy module: `.venv/bpy-4.5/bin/python scripts/bench/kill_captures.py`. Each capture
-runs in a Blender of its own on the same file and is killed within some seconds; the next one goes on. When all views
-are there, the dataset is deleted and begun again. After each kill every view whose pose is there has all its files,
-whole; none that was there before has been written again; and the file is as it was.
+runs in a Blender of its own on the same file and is killed up to two seconds after its first view; the next one goes
+on. When all views are there, the dataset is deleted and begun again. After each kill every view whose pose is there has
+all its files, whole; none that was there before has been written again; and the file is as it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-VIEWS = 60
+VIEWS, SIZE = 60, 32
+EXR_HEADER_END = b"screenWindowWidth\0float\0\x04\0\0\0\0\0\x80\x3f\0"  # then come the places of the blocks
+BLOCKS = SIZE // 16
 PASSES = {"rgb": "png", "rgba": "png", "depth": "exr", "normal": "exr", "semantic": "png"}
 
 
@@ -37,7 +39,7 @@ def prepare(file: Path) -> None:
     settings = settings_of(bpy.context.scene)
     settings.dataset_path = "//dataset"
     settings.train_views, settings.val_views, settings.test_views = VIEWS, 0, 0
-    settings.size, settings.samples = 32, 2
+    settings.size, settings.samples = SIZE, 2
     bpy.ops.wm.save_as_mainfile(filepath=str(file))
 
 
@@ -64,6 +66,12 @@ def views_in(root: Path) -> dict[Path, int]:
     return {pose: pose.stat().st_mtime_ns for pose in root.glob("capture_train/*/pose/*.txt")}
 
 
+def wait_for_a_view(process: subprocess.Popen[bytes], root: Path, there: int) -> None:
+    """Until there is one more than were there, or the capture has ended."""
+    while process.poll() is None and len(views_in(root)) <= there:
+        time.sleep(0.01)
+
+
 def broken_files(root: Path, poses: dict[Path, int]) -> list[Path]:
     """Files of those views that are missing or cut short."""
     files = [pose.parents[1] / what / f"{pose.stem}.{end}" for pose in poses for what, end in PASSES.items()]
@@ -81,17 +89,9 @@ def is_whole(data: bytes) -> bool:
                 return False
             place += 12 + length
         return data.endswith(b"IEND\xaeB`\x82")
-    header = data.find(b"\0\0", data.find(b"screenWindowWidth"))
-    blocks = -(-32 // 16)
-    table = next((i for i in range(header, len(data) - 8 * blocks) if _is_table(data, i, blocks)), None)
-    if table is None:
-        return False
-    last = int.from_bytes(data[table + 8 * (blocks - 1) : table + 8 * blocks], "little")
+    table = data.find(EXR_HEADER_END) + len(EXR_HEADER_END)
+    last = int.from_bytes(data[table + 8 * (BLOCKS - 1) : table + 8 * BLOCKS], "little")
     return last + 8 + int.from_bytes(data[last + 4 : last + 8], "little") == len(data)
-
-
-def _is_table(data: bytes, place: int, blocks: int) -> bool:
-    return int.from_bytes(data[place : place + 8], "little") == place + 8 * blocks
 
 
 def kill_often(folder: Path, kills: int, seed: int) -> dict[str, int]:
@@ -103,9 +103,8 @@ def kill_often(folder: Path, kills: int, seed: int) -> dict[str, int]:
     kept: dict[Path, int] = {}
     while counts["kills"] < kills:
         process = start("--capture", file)
-        deadline = time.monotonic() + luck.uniform(0.5, 6.0)
-        while time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.01)
+        wait_for_a_view(process, root, len(kept))
+        time.sleep(luck.uniform(0, 2))
         ended = process.poll() is not None
         if ended and process.returncode != 0:
             raise RuntimeError("a capture failed on its own; run it with --capture to see why")
