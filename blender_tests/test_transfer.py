@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -10,9 +11,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from blender_tests.engine_harness import (
+    SCHEMA,
     connected,
     cutting_proxy,
     job_engine,
@@ -20,7 +23,7 @@ from blender_tests.engine_harness import (
 )
 from blender_tests.transfer_harness import Told, counted, dataset, files_of, sent, write
 from srn_blender.engine import sending
-from srn_blender.engine.contents import FRESH, Hashes, entries
+from srn_blender.engine.contents import FRESH, Hashes, entries, manifest
 from srn_blender.engine.engine import Engine
 from srn_blender.engine.fetching import HostRun, fetch_run
 from srn_blender.engine.messages import MAX_PIECE
@@ -109,6 +112,13 @@ def test_two_send_the_same_at_the_same_time(other, storage: Path, tmp_path: Path
         ends = [heard.end(engine) for engine, heard in zip((one, two), told, strict=True)]
     assert ends[0] == ends[1] and ends[0][0] == "done"
     assert files_of(storage / str(ends[0][1])) == files_of(folder)
+
+
+def test_the_manifest_is_as_the_schema_says(tmp_path: Path) -> None:
+    found = entries(dataset(tmp_path / "chair", 13))
+    written = json.loads(manifest({entry: Hashes().of(entry, lambda count: None) for entry in found}))
+    jsonschema.Draft202012Validator(SCHEMA.schema | {"$ref": "#/$defs/manifest", "oneOf": [{}]}).validate(written)
+    assert written["files"][0]["path"] == "chair_train/chair/rgb/000000.png" and len(written["files"]) == 53
 
 
 def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
