@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from srn_blender.capture.rigs.survey import survey_rig
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.errors import UserError
 
+SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "dataset.schema.json"
 CENTRE, SCALE = np.array([0.5, -1.0, 2.0]), 3.0
 
 
@@ -179,6 +181,9 @@ def test_pixels_captured_by_a_shifted_lens_are_the_rays_of_the_files(tmp_path):
         rays = pixel_rays(camera)
         expected = -(camera.position @ normal) / (rays @ normal)  # the plane's middle is the origin
         assert np.abs(view["depth"] / expected - 1).max() < 2e-4
+    manifest = json.loads((tmp_path / "dataset.json").read_text("utf-8"))
+    assert manifest["rig"] == {"kind": "cameras", "seed": 0}
+    pytest.importorskip("jsonschema").validate(manifest, json.loads(SCHEMA.read_text("utf-8")))
 
 
 def test_saved_poses_come_back_as_they_were(tmp_path):

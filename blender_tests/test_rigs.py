@@ -146,7 +146,11 @@ def test_the_drawing_has_each_view_where_it_stands_and_as_wide_as_it_sees():
         points = (lines[colour].astype(float) - centre) / scale
         assert len(points) == 20 and np.allclose(points[[0, 2, 4, 6]], pose[:3, 3], atol=1e-5)
         corners = Camera(pose, 100.0, 110.0, 40.0, 20.0, 64, 48).project(points[[1, 3, 5, 7]])
-        assert np.allclose(corners[:, :2], [(0, 0), (64, 0), (64, 48), (0, 48)], atol=0.01)
+        frame = np.array([(0, 0), (64, 0), (64, 48), (0, 48)])
+        assert np.allclose(corners[:, :2], frame, atol=0.01)
+        seen = Camera(pose, 100.0, 110.0, 40.0, 20.0, 64, 48).project(points[8:])[:, :2].reshape(6, 2, 2)
+        assert np.allclose(seen[:4], np.stack([frame, np.roll(frame, -1, 0)], 1), atol=0.01)
+        assert np.allclose(seen[4:], [[(0, 0), (32, -14.4)], [(32, -14.4), (64, 0)]], atol=0.01)  # a roof on top
     sphere = (lines[SPHERE_COLOUR].astype(float) - centre) / scale
     assert (
         np.allclose(np.linalg.norm(sphere[:-6], axis=1), 1, atol=1e-5)

@@ -15,6 +15,7 @@ import blf
 import bpy
 import gpu
 from bpy.app.handlers import persistent
+from bpy.app.translations import pgettext_iface as _word
 from gpu_extras.batch import batch_for_shader
 
 from ..capture.rigs.drawing import SPLIT_COLOURS, TROUBLE_COLOUR, Lines, rig_lines
@@ -30,6 +31,7 @@ PAUSE = 0.15  # seconds without a change before the rig is surveyed anew
 LINE_WIDTH = 1.5  # pixels, at a scale of 1
 TEXT_SIZE = 12
 MOVING = (bpy.types.Camera, bpy.types.Action)  # changes of these move cameras, or widen their view
+TROUBLE_NAME = "Inside, or nothing in view"
 SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
@@ -143,10 +145,10 @@ def _draw_legend() -> None:
     if survey is None:
         return
     counts = {split: len(poses) for split, poses in survey.rig.poses.items() if len(poses)}
-    entries = [(SPLIT_COLOURS[split], f"{SPLIT_NAMES[split]} {count}") for split, count in counts.items()]
+    entries = [(SPLIT_COLOURS[split], f"{_word(SPLIT_NAMES[split])} {count}") for split, count in counts.items()]
     trouble = sum(map(len, survey.trouble().values()))
     if trouble:
-        entries.append((TROUBLE_COLOUR, f"Inside, or nothing in view {trouble}"))
+        entries.append((TROUBLE_COLOUR, f"{_word(TROUBLE_NAME)} {trouble}"))
     scale = context.preferences.system.ui_scale
     blf.size(0, TEXT_SIZE * scale)
     blf.enable(0, blf.SHADOW)
