@@ -28,7 +28,7 @@ from .engine_choice import (
     preferences_of,
     source_of,
 )
-from .long_work import INTERVAL, LongWork, take_step
+from .long_work import LongWork, take_step
 
 SURE = 0.15  # of the work is to be done before the time left is said
 
@@ -47,7 +47,7 @@ class StepsTask(tasks.Task):
 
     def _go_on(self) -> float | None:
         take_step(self)
-        return INTERVAL if self.state == tasks.RUNNING else None
+        return self.pause if self.state == tasks.RUNNING else None
 
     def step(self) -> None:
         try:
