@@ -231,7 +231,7 @@ def test_a_camera_inside_a_box_is_told_and_one_outside_is_not(inward):
     found = survey([box])
     assert found.inside == {("train", 0): "Box"} and found.unseen == []
     assert found.trouble()["train"] == {0}
-    assert found.warnings() == ["A camera (train 0) stands inside 'Box': move them."]
+    assert found.warnings() == ["A camera (train 0) stands inside 'Box': move it."]
 
 
 def test_a_camera_in_a_hollow_is_not_inside_though_its_box_holds_it():
@@ -269,7 +269,8 @@ def test_a_camera_that_sees_nothing_is_told_and_a_close_up_is_not():
     away = add_camera(scene, (0, 0, 4), (math.pi, 0, 0))
     found = survey([plane])
     assert found.unseen == [("train", 1)] and found.inside == {}
-    assert "(train 1)" in found.warnings()[0]
+    expected = "A camera (train 1) stands where nothing of the object is in view: move it."
+    assert found.warnings() == [expected]
     away.rotation_euler = (0, 0, 0)
     bpy.context.view_layer.update()
     assert survey([plane]).warnings() == []

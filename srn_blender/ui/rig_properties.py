@@ -117,7 +117,7 @@ class RigProperties:
     )
     hold_out: IntProperty(
         name="Hold Out",
-        description="Of cameras without splits every so many-th is for test, the one half-way to it for validation; 0: none",
+        description="Of cameras without splits every so many-th is for test, one half-way for validation; 0 for none",
         default=CAPTURE["hold_out"],
         min=0,
         soft_max=50,

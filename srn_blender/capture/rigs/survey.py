@@ -48,14 +48,19 @@ class Survey:
 
     def warnings(self) -> list[str]:
         """A sentence for each thing that is wrong."""
-        way_out = "raise Distance" if self.rig.radius is not None else "move them"
         found = []
         for name in sorted(set(self.inside.values())):
             views = [view for view, within in self.inside.items() if within == name]
-            found.append(f"{_listed(views)} inside '{name}': {way_out}.")
+            found.append(f"{_listed(views)} inside '{name}': {self._way_out(views)}.")
         if self.unseen:
-            found.append(f"{_listed(self.unseen)} where nothing of the object is in view: {way_out} or turn them.")
+            where = "where nothing of the object is in view"
+            found.append(f"{_listed(self.unseen)} {where}: {self._way_out(self.unseen)}.")
         return found
+
+    def _way_out(self, views: Sequence[tuple[str, int]]) -> str:
+        if self.rig.radius is not None:
+            return "raise Distance"
+        return "move them" if len(views) > 1 else "move it"
 
 
 def survey_rig(
