@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 ADDON = ROOT / "srn_blender"
 ENGINE = ROOT / "srn_engine"
 
-BLENDER_MODULES = {"bpy", "bmesh", "mathutils", "gpu", "bl_ext", "addon_utils", "bpy_extras", "srn_blender"}
+BLENDER_MODULES = {
+    "addon_utils", "bl_ext", "bl_operators", "bl_ui", "blf", "bmesh", "bpy", "bpy_extras", "gpu", "gpu_extras",
+    "mathutils", "srn_blender",
+}  # fmt: skip
 ADDON_MAY_IMPORT = set(sys.stdlib_module_names) | (BLENDER_MODULES - {"srn_blender"}) | {"numpy", "websockets"}
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__"}
