@@ -166,7 +166,7 @@ def merge(root: Path, name: str, chairs: list[Chair], singles: Path) -> None:
         "passes": ["rgb", "rgba", "depth", "normal", "semantic"],
         "classes": CLASSES,
         "instances": [manifest["instances"][0] for manifest in manifests],
-        "fingerprint": hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest()[:32],
+        "fingerprint": {"chairs": hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest()[:32]},
     }
     (root / "dataset.json").write_text(json.dumps(merged, indent=1), "utf-8")
 

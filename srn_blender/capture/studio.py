@@ -115,13 +115,11 @@ class Studio:
         """
         self.place_camera(pose)
         render_stage(self.scene, self._frame)
-        yield
         rgba = np.rint(take_pass(self._folder, "rgba", self._frame) * 255).astype(np.uint8)
         if self.geometry is None:
             return View(rgba)
         yield
         render_stage(self.geometry, self._frame)
-        yield
         depth = take_pass(self._folder, "depth", self._frame)[..., :1]
         hit = (depth > 0) & (depth < FARTHEST_HIT)
         normal = semantic = None

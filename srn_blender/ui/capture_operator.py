@@ -32,6 +32,7 @@ class SRN_OT_capture_views(LongWork, bpy.types.Operator):
     bl_idname = "srn.capture_views"
     bl_label = "Capture Views"
     holds_scene = True
+    interval = 0.005  # many steps make a view, and each is short
 
     shard: StringProperty(
         name="Shard",
@@ -116,6 +117,14 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
         return [], ""
     active: Any = context.view_layer.objects.active
     return selected, (active if active in selected else selected[0]).name
+
+
+def source_in_mind(context: Any) -> str:
+    """The name of the instance that is meant where one is to be shown: of many, the active object's."""
+    active: Any = context.view_layer.objects.active
+    if settings_of(context.scene).instances == "objects" and active is not None:
+        return str(active.name)
+    return what_to_capture(context)[1]
 
 
 def instances_to_capture(context: Any) -> list[Instance]:

@@ -17,6 +17,7 @@ class LongWork:
 
     # Such a task keeps hold of parts of the scene between its steps; undo would take them away.
     holds_scene = False
+    interval = INTERVAL
 
     def begin(self, context: Any) -> Task:
         """The task, made from what the person chose. Raises UserError where that does not do."""
@@ -35,7 +36,7 @@ class LongWork:
         if not self._begin(context):
             return {"CANCELLED"}
         manager = context.window_manager
-        self._timer = manager.event_timer_add(INTERVAL, window=context.window)
+        self._timer = manager.event_timer_add(self.interval, window=context.window)
         self._status = ""
         manager.progress_begin(0, 100)
         manager.modal_handler_add(self)

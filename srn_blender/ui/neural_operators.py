@@ -14,7 +14,7 @@ from ..engine.fetching import RENDERED, HostRun
 from ..errors import UserError
 from ..results import compositor, images, view
 from . import tasks
-from .capture_operator import what_to_capture
+from .capture_operator import source_in_mind
 from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
@@ -108,7 +108,7 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
 
     def begin(self, context: Any) -> tasks.Task:
         scene = context.scene
-        trained = view.read_run(folder_of(settings_of(scene).run_path, "Run"), what_to_capture(context)[1])
+        trained = view.read_run(folder_of(settings_of(scene).run_path, "Run"), source_in_mind(context))
         seen = view.seen_by(scene, self._find_camera(scene))
 
         def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
