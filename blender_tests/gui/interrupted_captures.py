@@ -25,7 +25,7 @@ def start(name):
     """A capture in a folder of its own, as the button starts it, with a view or two taken."""
     settings = bpy.context.scene.srn
     settings.dataset_path = str(OUT / name)
-    settings.train_views, settings.val_views, settings.test_views, settings.size, settings.samples = 40, 0, 0, 48, 1
+    settings.train_views, settings.val_views, settings.test_views, settings.size, settings.samples = 20, 0, 0, 48, 1
     for one in bpy.context.scene.objects:
         one.select_set(one.type == "MESH")
     with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
@@ -92,7 +92,7 @@ def walk():
     second = bpy.context.window_manager.windows[-1]
     with bpy.context.temp_override(window=second):
         bpy.ops.wm.window_close()
-    yield from ended("40 views are captured")
+    yield from ended("20 views are captured")
 
     yield from start("another_file")
     bpy.ops.wm.read_homefile(app_template="")
