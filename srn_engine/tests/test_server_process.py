@@ -57,7 +57,7 @@ def test_it_ends_with_its_standard_input_and_saves_the_training():
         start = time.monotonic()
         engine.process.stdin.close()
         assert client.until(job, "cancelled", "failed")["result"]["steps"] >= 1
-    assert engine.process.wait(5) == 0 and time.monotonic() - start < 2
+    assert engine.process.wait(20) == 0 and time.monotonic() - start < 30, "it does not train for its minute"
     engine.process.stdout.close()
     engine.process.stderr.close()
 
