@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 DRIVER, INTERPRETER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :])
 sys.path.insert(0, str(DRIVER))
 
 import gui_driver as gui  # noqa: E402
+from bl_ext.user_default.srn.capture.labels import class_colour  # noqa: E402
 from bl_ext.user_default.srn.engine.engine import engine  # noqa: E402
 from bl_ext.user_default.srn.ui import tasks  # noqa: E402
 
@@ -59,12 +61,11 @@ def settings():
 
 
 def start_engine():
-    yield from press_button("srn.engine_start")
-    yield from picture("02_engine_without_interpreter")
-    gui.press("ESC", 400, 400)  # closes the popup with the error
-    yield 0.3
     preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
-    preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
+    preferences.source = "INTERPRETER"
+    yield from picture("02_engine_without_interpreter")
+    preferences.interpreter = str(INTERPRETER)
+    yield 0.3
     yield from press_button("srn.engine_start")
     yield from wait_for(lambda: engine().state in ("ready", "failed"), 90, "the engine's start")
     yield from picture("03_engine_ready")
@@ -93,6 +94,45 @@ def capture():
     assert len(list((OUT / "dataset").glob("*_train/*/pose/*.txt"))) == VIEWS
 
 
+def pixels_like(name, colour):
+    """The share of a picture's pixels that have this sRGB colour."""
+    image = bpy.data.images.load(str(OUT / f"{name}.png"))
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return (np.abs(pixels.reshape(-1, 4)[:, :3] - colour) < 0.03).all(1).mean()
+
+
+def run(operator, *how):
+    with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
+        operator(*how)
+
+
+def show_labels():
+    yield from picture("12_without_labels")
+    run(bpy.ops.srn.label_preview)
+    yield from picture("13_labels")
+    colour = class_colour(0)
+    assert pixels_like("12_without_labels", colour) < 1e-4 < pixels_like("13_labels", colour), "the cube in its class"
+    run(bpy.ops.srn.label_preview)
+    yield from picture("14_without_labels_again")
+    assert pixels_like("14_without_labels_again", colour) < 1e-4
+
+
+def inspect():
+    run(bpy.ops.srn.inspect, "INVOKE_DEFAULT")
+    yield from wait_for(ended("inspect"), 60, "the inspection's end")
+    expect_state("inspect", tasks.DONE)
+    editor = gui.area("PROPERTIES")
+    editor.type = "IMAGE_EDITOR"
+    editor.spaces.active.image = bpy.data.images["SRN Inspect"]
+    yield 0.5
+    with bpy.context.temp_override(window=gui.window(), area=editor, region=gui.region("WINDOW", editor)):
+        bpy.ops.image.view_all(fit_view=True)
+    yield from picture("15_inspected")
+    editor.type = "PROPERTIES"
+
+
 def train():
     settings().seconds = 25.0
     yield from press_button("srn.train")
@@ -112,8 +152,9 @@ def render_and_compare():
     expect_state("render", tasks.DONE)
     assert tuple(bpy.data.images["SRN Colour"].size) == (320, 240)
     yield from picture("09_rendered")
+    yield 1.0  # the panels move: the thumbnail needs room
     yield from press_button("srn.compare()")
-    assert "SRN Compare" in bpy.data.node_groups
+    yield from wait_for(lambda: "SRN Compare" in bpy.data.node_groups, 10, "the comparison")
     yield from picture("10_comparison_built")
     yield from press_button("render.render")
     yield 8.0
@@ -129,6 +170,8 @@ def walk():
     yield from picture("01_tab")
     yield from start_engine()
     yield from capture()
+    yield from show_labels()
+    yield from inspect()
     yield from train()
     yield from render_and_compare()
 
