@@ -12,8 +12,8 @@ from mathutils import Matrix
 
 from srn_blender import compat
 from srn_blender.capture.camera import flip_axes
-from srn_blender.capture.passes import load_pixels
 from srn_blender.capture.instance import Instance
+from srn_blender.capture.passes import load_pixels
 from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.errors import UserError
