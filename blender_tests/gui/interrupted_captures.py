@@ -94,10 +94,6 @@ def walk():
         bpy.ops.wm.window_close()
     yield from ended("20 views are captured")
 
-    yield from start("another_file")
-    bpy.ops.wm.read_homefile(app_template="")
-    yield 1.0
-    yield from ended("Ended by opening a file")
     yield from start("after_all")
     gui.press("ESC", 400, 400)
     yield from ended("Cancelled:")
