@@ -134,7 +134,7 @@ def test_a_shard_from_a_script_and_from_the_operator(saved):
 def test_a_killed_capture_loses_nothing_and_leaves_nothing_half_written(saved):
     root, content = saved.parent / "dataset", saved.read_bytes()
     luck, kept = random.Random(5), {}
-    for _ in range(4):
+    for _ in range(3):
         process = start(saved)
         seen, deadline = len(poses_in(root)), time.monotonic() + 60
         while len(poses_in(root)) == seen and process.poll() is None and time.monotonic() < deadline:

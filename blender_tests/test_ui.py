@@ -28,7 +28,7 @@ from srn_blender.ui.properties import settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERPRETERS = [ROOT / ".venv/engine" / python for python in ("bin/python", "Scripts/python.exe")]
-OPERATORS = ["cancel", "capture_views", "compare", "compare_remove"]
+OPERATORS = ["cancel", "capture_anew", "capture_views", "compare", "compare_remove"]
 OPERATORS += ["engine_start", "engine_stop", "fetch_run", "render_view", "train"]
 
 
