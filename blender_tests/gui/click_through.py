@@ -3,7 +3,7 @@
     blender --enable-event-simulate -P click_through.py -- DRIVER INTERPRETER OUT
 
 DRIVER: folder of gui_driver.py. INTERPRETER: the Python that the engine is installed in. OUT: an empty folder.
-Ends with exit status 0 when every step did what it should. test_click_through.py starts it.
+Ends with exit status 0 when every step did what it should. test_windows.py starts it.
 """
 
 import sys
