@@ -54,9 +54,9 @@ class CheckResult:
 def neighbours(positions: Array, count: int) -> list[tuple[int, int]]:
     """The first `count` cameras (N, 3), each with the one that sees the most alike: pairs of their numbers."""
     directions = positions / np.linalg.norm(positions, axis=1, keepdims=True)
-    likeness = directions @ directions.T
+    likeness = directions[:count] @ directions.T
     np.fill_diagonal(likeness, -np.inf)
-    return [(i, int(likeness[i].argmax())) for i in range(min(count, len(positions)))] if len(positions) > 1 else []
+    return [(number, int(row.argmax())) for number, row in enumerate(likeness)] if len(positions) > 1 else []
 
 
 def check_poses(pairs: Sequence[tuple[Observed, Observed]]) -> CheckResult:

@@ -10,6 +10,7 @@ import errno
 import json
 import math
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ from .png import encode_png
 from .shards import WHOLE, Shard
 
 TRIES = 5
+TELLING = 20  # times as long as writing dataset.json took it is left alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,7 @@ class DatasetWriter:
     _made: list[Path] = field(default_factory=list, init=False)
     _whole: dict[tuple[str, str], set[int]] = field(default_factory=dict, init=False)
     _settled: bool = field(default=False, init=False)
+    _tell_from: float = field(default=-math.inf, init=False)  # when dataset.json is next to be written
 
     def __enter__(self) -> DatasetWriter:
         with _advice(self.root):
@@ -84,8 +87,10 @@ class DatasetWriter:
                 raise UserError(f"Choose another folder or delete {self.root}: it holds no capture of SRN for Blender.")
             self._clear_partial()
             self._look()
+            begun = {of for of in self._whole if self._folder(*of).is_dir()}
             for view in self.missing():  # nothing of a view that was cut short may be paired with a pose
-                self._remove_view(view)
+                if (view.instance, view.split) in begun:
+                    self._remove_view(view)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -144,7 +149,7 @@ class DatasetWriter:
         return self._folder(view.instance, view.split) / what / f"{view.index:06d}.{SUFFIXES.get(what, 'txt')}"
 
     def write_view(self, key: ViewKey, view: View) -> Path:
-        """Writes one view, its pose last, and brings dataset.json up to date. Returns the path of its rgb."""
+        """Writes one view, its pose last. Returns the path of its rgb."""
         passes = self.plan.passes_of(key)
         files = {"rgb": encode_png(over_white(view.rgba))}
         for what in passes[1:]:
@@ -162,8 +167,16 @@ class DatasetWriter:
                 self._remove_view(key)
                 raise
             self._whole[key.instance, key.split].add(key.index)
-            self._write_manifest(self._counts())
+            self._tell()
         return self.path(key, "rgb")
+
+    def _tell(self) -> None:
+        """Brings dataset.json up to date; of many instances not after each view, for it is as long as they are many."""
+        began = time.monotonic()
+        if began >= self._tell_from:
+            self._write_manifest(self._counts())
+            ended = time.monotonic()
+            self._tell_from = ended + TELLING * (ended - began)
 
     @property
     def _partial(self) -> Path:

@@ -90,11 +90,16 @@ def inspect_dataset(root: Path) -> Generator[Step, None, Inspection]:
         raise UserError(f"Capture views first, or choose the folder of a dataset: there is no {FILE} in {root}.")
     dataset = _Files(root, manifest)
     found = Inspection(root, dataset.camera)
-    views = [view for instance in dataset.instances for split in SPLITS for view in dataset.views(instance, split)]
+    views: list[ViewKey] = []
     for split in SPLITS:
-        _count(dataset, split, sum(view.split == split for view in views), found)
+        for instance in dataset.instances:
+            yield Step(0.0, f"Looking for the {split} views of {instance}")
+            of_one = dataset.views(instance, split)
+            _look_for_gap(of_one, found)
+            views += of_one
+        _count(split, sum(view.split == split for view in views), dataset.planned[split], found)
     sampled = set(views[:: -(-len(views) // TILES)] if views else [])
-    compared = dataset.instances[:: -(-len(dataset.instances) // INSTANCES)]
+    compared = dataset.instances[:: max(-(-len(dataset.instances) // INSTANCES), 1)]
     steps = len(views) + PAIRS * len(compared)
     for number, view in enumerate(views):
         yield Step(number / steps, f"View {number + 1} of {len(views)}")
@@ -142,19 +147,21 @@ class _Files:
         return [what for what in self.passes if not (unlabelled and what == "semantic")]
 
 
-def _count(dataset: _Files, split: str, there: int, found: Inspection) -> None:
-    planned = dataset.planned[split]
+def _count(split: str, there: int, planned: int, found: Inspection) -> None:
     found.counts[split] = there, planned
     if there < planned:
         found.problems.append(
             f"{planned - there} of {planned} {split} views are missing: press Capture Views to go on."
         )
-    for instance in dataset.instances:
-        numbers = [view.index for view in dataset.views(instance, split)]
-        gap = next((number for number in range(len(numbers)) if number not in set(numbers)), None)
-        if gap is not None:
-            view = ViewKey(instance, split, gap)
-            found.problems.append(f"{named(view)} is missing between others: press Capture Views to fill the gap.")
+
+
+def _look_for_gap(views: Sequence[ViewKey], found: Inspection) -> None:
+    """`views`: those of one instance and split that are there, by their numbers."""
+    for number, view in enumerate(views):
+        if view.index != number:
+            first = replace(view, index=number)
+            found.problems.append(f"{named(first)} is missing between others: press Capture Views to fill the gap.")
+            return
 
 
 def _look_at(dataset: _Files, view: ViewKey, found: Inspection, is_sampled: bool) -> None:

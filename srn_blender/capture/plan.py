@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,11 @@ class Plan:
 
     def instance(self, name: str) -> InstancePlan:
         """The instance of that id."""
-        return next(instance for instance in self.instances if instance.id == name)
+        return self._by_id[name]
+
+    @cached_property
+    def _by_id(self) -> dict[str, InstancePlan]:
+        return {instance.id: instance for instance in self.instances}
 
     def views(self) -> list[ViewKey]:
         """All views, in the order to render them: one instance after the other."""
