@@ -6,12 +6,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srn_engine.errors import UserError
 
-UNUSED_FILE = 3600.0  # seconds since it came after which a file that no folder holds may go
+UNUSED_FILE = 3600.0  # seconds since it came after which a file that no folder holds may go, see `keep_for_now`
 UNUSED_FOLDER = 30 * 86400.0  # seconds without use after which a folder that was sent may go
 
 
@@ -31,16 +31,34 @@ def measure(root: Path) -> int:
 def clean(files: Iterable[Path], sent: Path) -> None:
     """Deletes what can be sent again: folders under `sent` unused for long, then files that no folder holds."""
     now = time.time()
-    for folder in sent.iterdir():
-        if folder.stat().st_mtime < now - UNUSED_FOLDER:
-            gone = folder.with_name(f".{folder.name}")  # as a whole or not at all
-            folder.rename(gone)
-            shutil.rmtree(gone)
+    for folder in folders_in(sent):
+        with suppress(FileNotFoundError):  # it was being put together, and has its name now
+            if folder.stat().st_mtime < now - UNUSED_FOLDER:
+                gone = folder.with_name(f".{folder.name}")  # as a whole or not at all
+                folder.rename(gone)
+                shutil.rmtree(gone)
     for place in files:
         for path in place.iterdir():
-            about = path.stat()
-            if about.st_nlink == 1 and about.st_mtime < now - UNUSED_FILE:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # a snapshot that has its name now
+                about = path.stat()
+                if about.st_nlink == 1 and about.st_mtime < now - UNUSED_FILE:
+                    path.unlink()
+
+
+def keep_for_now(path: Path) -> bool:
+    """Whether the file is there; if so, `clean` leaves it for half an hour at least."""
+    try:
+        # Not each time: to those who read a run, a checkpoint with another time is another one.
+        if path.stat().st_mtime < time.time() - UNUSED_FILE / 2:
+            os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def folders_in(place: Path) -> list[Path]:
+    """The folders themselves in `place`: no links, nor the files that a system leaves there, such as .DS_Store."""
+    return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
 def digest_of(path: Path) -> str:

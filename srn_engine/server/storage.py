@@ -18,13 +18,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srn_engine.errors import UserError
-from srn_engine.server.disk import clean, digest_of, drop_damaged, flush, link_or_copy, measure, refusals
+from srn_engine.server.disk import (
+    clean,
+    digest_of,
+    drop_damaged,
+    flush,
+    folders_in,
+    keep_for_now,
+    link_or_copy,
+    measure,
+    refusals,
+)
 from srn_engine.server.folders import NoSuchName
 from srn_engine.server.manifest import MAX_MANIFEST, InnerFile, read_manifest
 from srn_engine.server.names import is_folder_name, is_inner_path
 
 SENT, RUNS = "sent", "runs"
 MAX_LISTED = 500  # files of a folder that `list_files` tells: they fit into one frame
+TRAINING = "training-*.safetensors"  # what a training needs to go on, here; twice the rest of its run
+NAME_LENGTH = 83  # characters of a folder's name before its hash: with it they are the 100 that a name may have
 MEASURE_EVERY = 10.0  # seconds, while something is sent: jobs take room too
 GIB = 2**30
 
@@ -50,12 +62,13 @@ class Storage:
             )
             for folder in (self._files, self._parts, self._sent, self._runs):
                 folder.mkdir(exist_ok=True)
-            for unfinished in self._sent.glob(".*"):
-                shutil.rmtree(unfinished)
+            for folder in folders_in(self._sent):
+                if folder.name.startswith("."):  # unfinished
+                    shutil.rmtree(folder)
             drop_damaged(self._files)
             self._measure()
         self._limit = limit
-        self._lock = threading.Lock()  # held while a part grows: several clients may send the same file
+        self._lock = threading.Lock()  # held while files come and go: several clients may send the same
         self._hashes: dict[tuple[Path, int, int], str] = {}
 
     def to_read(self, name: str) -> Path:
@@ -78,11 +91,10 @@ class Storage:
 
     def offer(self, files: Iterable[SentFile]) -> dict[SentFile, int]:
         """Those of `files` that are not here, each with the bytes of it that have come."""
-        with refusals(self.root):
-            missing = {file: self._come(file) for file in files if not self._whole(file.sha256).is_file()}
-            missing = {file: there for file, there in missing.items() if not self._whole(file.sha256).is_file()}
-            if missing and time.monotonic() - self._measured > MEASURE_EVERY:
-                self._measure()
+        with self._lock, refusals(self.root):
+            missing = {file: there for file in files if (there := self._come(file)) is not None}
+            if missing:
+                self._measure_now_and_then()
             self._need(sum(max(0, file.size - there) for file, there in missing.items()))
         return missing
 
@@ -110,7 +122,7 @@ class Storage:
 
         The same manifest makes the same folder again. UserError where a file is not here.
         """
-        own = f"{name}-{manifest[:16]}"
+        own = f"{name[:NAME_LENGTH]}-{manifest[:16]}"
         folder = self._sent / own
         with refusals(self.root):
             if not folder.is_dir():
@@ -129,14 +141,22 @@ class Storage:
         return f"{SENT}/{own}"
 
     def list_files(self, folder: Path) -> list[InnerFile]:
-        """The files of a folder, not of its subfolders, as they are now; so they are kept for `fetch`."""
+        """The files of a folder but those of its subfolders and TRAINING, as they are now and kept for `fetch`."""
         if not folder.is_dir():
             raise UserError(f"The engine's storage has no {folder.parent.name}/{folder.name}: train it first.")
         with refusals(self.root):
+            with self._lock:
+                self._measure_now_and_then()
+                if self._used > self._limit:  # it may be by what was listed before, and has been replaced since
+                    self._clean()
             paths = [
                 path
                 for path in sorted(folder.iterdir())
-                if path.is_file() and not path.is_symlink() and path.suffix != ".part" and is_inner_path(path.name)
+                if path.is_file()
+                and not path.is_symlink()
+                and path.suffix != ".part"
+                and is_inner_path(path.name)
+                and not path.match(TRAINING)
             ]
             return [InnerFile(path.name, *self._keep(path)) for path in paths[:MAX_LISTED]]
 
@@ -148,6 +168,10 @@ class Storage:
     def _measure(self) -> None:
         self._used, self._measured = measure(self.root), time.monotonic()
 
+    def _measure_now_and_then(self) -> None:
+        if time.monotonic() - self._measured > MEASURE_EVERY:
+            self._measure()
+
     def _whole(self, sha256: str) -> Path:
         return self._files / sha256
 
@@ -157,11 +181,12 @@ class Storage:
         except FileNotFoundError:
             return 0
 
-    def _come(self, file: SentFile) -> int:
-        """How much of a file has come; one that came whole just before the engine ended is finished."""
-        with self._lock:
-            self._finish(file)
-            return self._size_of_part(file.sha256)
+    def _come(self, file: SentFile) -> int | None:
+        """How much of a file has come, None where it is whole; kept for now, as the client is going to count on it."""
+        self._finish(file)  # it may have come whole just before the engine ended
+        if keep_for_now(self._whole(file.sha256)):
+            return None
+        return self._size_of_part(file.sha256) if keep_for_now(self._parts / file.sha256) else 0
 
     def _finish(self, file: SentFile) -> bool:
         """Takes a part that is complete for the whole file; where it is another it goes, and this is False."""
@@ -195,26 +220,29 @@ class Storage:
         about = path.stat()
         key = (path, about.st_mtime_ns, about.st_size)
         known = self._hashes.get(key)
-        if known is not None and self._whole(known).is_file():
+        if known is not None and keep_for_now(self._whole(known)):
             return about.st_size, known
         snapshot = self._parts / f"snapshot-{secrets.token_hex(8)}"
         try:
             # A run's files are replaced and never changed, but for those that grow line by line.
             (shutil.copyfile if path.suffix == ".jsonl" else link_or_copy)(path, snapshot)
             found, size = digest_of(snapshot), snapshot.stat().st_size
-            if not self._whole(found).is_file():
+            if not keep_for_now(self._whole(found)):
                 os.replace(snapshot, self._whole(found))
         finally:
             snapshot.unlink(missing_ok=True)
         self._hashes[key] = found
         return size, found
 
+    def _clean(self) -> None:
+        clean((self._files, self._parts), self._sent)
+        self._measure()
+
     def _need(self, room: int) -> None:
         """UserError where so many bytes more are over the limit, and nothing that is no longer used can go."""
         if self._used + room <= self._limit:
             return
-        clean((self._files, self._parts), self._sent)
-        self._measure()
+        self._clean()
         if self._used + room > self._limit:
             raise UserError(
                 f"The engine's storage holds {self._used / GIB:.2f} of {self._limit / GIB:.2f} GiB and "

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from srn_engine.server import disk, serve
+from srn_engine.server import storage as storages
 from srn_engine.server.names import is_folder_name, is_inner_path
 from srn_engine.tests.server_folders import known, manifest_of, missing, send
 from srn_engine.tests.server_harness import (
@@ -161,6 +162,9 @@ def test_the_storage_has_a_limit_and_lets_go_what_nobody_holds(tmp_path):
         path = tmp_path / "files" / known(old)["sha256"]
         long_ago = path.stat().st_mtime - disk.UNUSED_FILE - 1
         os.utime(path, (long_ago, long_ago))
+        assert missing(client, old) == {}, "its client counts on it from here on"
+        assert client.refused("files.offer", files=[known(large)])["code"] == -32011 and path.exists()
+        os.utime(path, (long_ago, long_ago))
         send(client, large)
         assert not path.exists() and missing(client, large) == {}
 
@@ -175,9 +179,29 @@ def test_a_folder_holds_its_files_until_it_was_not_used_for_long(tmp_path):
     os.utime(files / "held", (0, 0))
     disk.clean([files], sent)
     assert (sent / "chair" / "a.png").read_bytes() == b"held" and (files / "held").exists()
-    os.utime(sent / "chair", (0, 0))
+    for path in (sent / "chair", sent / "Thumbs"):
+        path.touch()
+        os.utime(path, (0, 0))
     disk.clean([files], sent)
+    assert (sent / "Thumbs").is_file(), "a file of the system's own is left"
     assert not list(tmp_path.rglob("*.*")) and not (files / "held").exists()
+
+
+def test_what_was_listed_long_ago_goes_where_the_room_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(storages, "MEASURE_EVERY", -1.0)
+    storage, run = storages.Storage(tmp_path, limit=4), tmp_path / "runs" / "chair"
+    run.mkdir()
+    checkpoint = run / "checkpoint.safetensors"
+    kept = []
+    for content in (b"first", b"second"):
+        (run / "new").write_bytes(content)
+        os.replace(run / "new", checkpoint)
+        kept += [tmp_path / "files" / file.sha256 for file in storage.list_files(run)]
+    assert [path.read_bytes() for path in kept] == [b"first", b"second"], "they may be fetched for an hour"
+    for path in kept:
+        os.utime(path, (0, 0))
+    storage.list_files(run)
+    assert [path.exists() for path in kept] == [False, True]
 
 
 def test_without_a_storage_nothing_can_be_sent():

@@ -70,6 +70,10 @@ def test_a_folder_arrives_whole_and_costs_one_offer_the_next_time(client, storag
     assert not list(storage.glob("sent/.*")) and not list(storage.glob("parts/*"))
 
 
+def test_the_longest_name_is_cut_so_that_the_folder_can_be_used(client):
+    assert len(client.ask("folder.list", folder=store(client, "x" * 100, {"here": b"here"}))["files"]) == 1
+
+
 def test_jobs_take_names_and_no_paths(client, storage):
     dataset = store(client, "chair", FILES)
     done = client.until(client.job("train", dataset=dataset, run="runs/chair"), "done", "failed")
@@ -105,6 +109,7 @@ def test_sending_goes_on_after_the_connection_and_the_engine_were_lost(tmp_path)
         assert missing(client, data) == {known(data)["sha256"]: MAX_PIECE}
         send(client, data, MAX_PIECE, MAX_PIECE + 100)
     first.kill()
+    (tmp_path / "sent" / ".DS_Store").write_bytes(b"macOS leaves it wherever somebody looks")
     damaged = tmp_path / "files" / known(b"whole")["sha256"]
     damaged.write_bytes(b"\0" * 5)  # as a power cut can leave it
     for name, part in ((b"complete", b"complete"), (b"zeroed", b"\0" * 6)):  # the engine ended before it looked at them
@@ -176,6 +181,7 @@ def test_a_run_is_fetched_as_it_was_when_it_was_listed(client, storage):
     (run / "checkpoint.safetensors").write_bytes(weights)
     (run / "metrics.jsonl").write_bytes(b'{"step": 1}\n')
     (run / "checkpoint.part").write_bytes(b"half")
+    (run / "training-9.safetensors").write_bytes(b"what only the engine needs")
     (run / "previous").mkdir()
     listed = client.ask("folder.list", folder="runs/fetched")["files"]
     assert [file["path"] for file in listed] == ["checkpoint.safetensors", "metrics.jsonl"]
