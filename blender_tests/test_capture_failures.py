@@ -16,7 +16,8 @@ from blender_tests.scenes import (
     small_settings,
     start_capture,
 )
-from srn_blender.capture.instance import instance_id
+from srn_blender.capture.instance import Instance, instance_id
+from srn_blender.capture.session import capture
 from srn_blender.errors import UserError
 
 
@@ -108,8 +109,8 @@ def test_more_classes_than_fit(root):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"train_views": 0}, "Train Views"),
-        ({"test_views": -1}, "Train Views"),
+        ({"train_views": 0}, "Training Views"),
+        ({"test_views": -1}, "Training Views"),
         ({"size": 4}, "Size"),
         ({"size": 100_000}, "Size"),
         ({"samples": 0}, "Samples"),
@@ -219,3 +220,25 @@ def test_a_corrupt_view_is_named_when_a_capture_goes_on(root):
 def test_ids_are_fit_for_folders():
     assert instance_id("Café chair.001") == "Caf_chair_001"
     assert instance_id("椅子") == "instance" and len(instance_id("a" * 200)) == 64
+    assert instance_id("Con") == "_Con" and instance_id("lpt1.") == "_lpt1" and instance_id("Cone") == "Cone"
+
+
+def test_ids_that_are_one_folder_to_windows_are_refused(root):
+    ball = add_ball(bpy.context.scene, segments=16)
+    instances = [Instance(name, "Ball", [ball]) for name in ("cup", "Cup")]
+    with pytest.raises(UserError, match="an id of its own"):
+        list(capture(bpy.context.scene, instances, small_settings(root)))
+
+
+def test_a_file_with_another_machines_denoiser_and_no_file_extensions_is_captured(root):
+    scene, ball = bpy.context.scene, add_ball(bpy.context.scene, segments=16)
+    scene.cycles["denoiser"] = 2  # OptiX, as it is saved
+    assert scene.cycles.denoiser in ("", "OPTIX")
+    scene.render.use_file_extension = False
+    settings = small_settings(root, train_views=1, val_views=0, test_views=0, size=16, samples=1)
+    assert capture_all([ball], settings)[-1].done == 1
+
+
+def test_a_negative_frame_is_refused(root):
+    bpy.context.scene.frame_set(-5)
+    refuse([add_ball(bpy.context.scene, segments=16)], small_settings(root), "frame 0 or a later one")

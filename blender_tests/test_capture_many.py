@@ -156,6 +156,30 @@ def test_each_frame_is_an_instance_and_the_scene_stays_at_its_own(tmp_path):
     assert shares[1] < 0.8 * shares[0], "the ball of frame 3 is long and thin in its unit sphere"
 
 
+def test_each_frame_in_a_light_and_a_material_that_change_is_captured_and_goes_on(tmp_path):
+    scene = bpy.context.scene
+    paint = emission("Paint", (0.1, 0.5, 0.5))
+    colour = paint.node_tree.nodes["Emission"].inputs["Color"]
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "SUN"))
+    scene.collection.objects.link(lamp)
+    scene.world = bpy.data.worlds.new("World")
+    for frame in (1, 3):
+        colour.default_value[0] = scene.world.color[0] = lamp.rotation_euler.x = frame / 4
+        colour.keyframe_insert("default_value", frame=frame)
+        scene.world.keyframe_insert("color", frame=frame)
+        lamp.keyframe_insert("rotation_euler", frame=frame)
+    scene.frame_set(2)
+    frames = each_frame(Instance("Ball", "Ball", [add_ball(scene, segments=16, materials=[paint])]), range(1, 4))
+    settings = small_settings(tmp_path, train_views=1, val_views=0, test_views=0, size=16, samples=1)
+    assert [item.done for item in capture_many(frames[:2], settings)] == [1, 2, 2]
+    scene.frame_set(1)
+    assert [item.done for item in capture_many(frames, settings)] == [3, 3]
+    lamp.rotation_euler.x = 2
+    lamp.keyframe_insert("rotation_euler", frame=3)
+    with pytest.raises(CaptureChanged, match="lights of 'Ball'"):
+        capture_many(frames, settings)
+
+
 def test_an_instance_that_cannot_be_captured_is_left_out_and_told_and_added_later(tmp_path):
     good = [wedge("Good", 0.0), wedge("Other", 0.0, "Green")]
     bad = wedge("Bad", 0.0, "Blue")
@@ -191,6 +215,8 @@ def test_a_child_belongs_to_its_parent_and_names_that_collide_are_numbered():
     twin = wedge("Sàfa", 0.0)
     found = each_object([parent, child, twin], align=False)
     assert [(one.id, one.source) for one in found] == [("S_fa", "Sàfa"), ("S_fa_2", "Söfa")]
+    found = each_object([wedge("Chair", 0.0), wedge("chair", 0.0)], align=False)
+    assert [one.id for one in found] == ["Chair", "chair_2"], "one folder to Windows and macOS"
     with pytest.raises(UserError, match="holds no collections"):
         each_collection(bpy.data.collections.new("Empty"), align=False)
     with pytest.raises(UserError, match="frame range"):

@@ -24,7 +24,7 @@ from blender_tests.scenes import (
 )
 from srn_blender.capture.camera import Camera
 from srn_blender.capture.instance import gather_objects
-from srn_blender.capture.labels import choose_views, class_colour, list_classes
+from srn_blender.capture.labels import Source, choose_views, class_colour, list_classes, make_labels
 from srn_blender.capture.many import each_object
 from srn_blender.capture.session import capture_steps
 from srn_blender.capture.settings import LabelClass
@@ -108,6 +108,25 @@ def test_values_of_a_custom_property_are_classes(balls, tmp_path) -> None:
     assert balls[3].pass_index == 1
     with pytest.raises(UserError, match="Write the name of a custom property"):
         capture_all(balls, small_settings(tmp_path / "x", labels="property"))
+
+
+def test_a_material_that_no_face_has_is_of_no_class(balls, tmp_path) -> None:
+    hair = emission("Hair", (0.1, 0.1, 0.1))
+    hair.pass_index = 1  # that of the wood, in the capture
+    balls[0].data.materials.append(hair)
+    strands = balls[0].modifiers.new("Hair", "PARTICLE_SYSTEM").particle_system.settings
+    strands.type, strands.count, strands.hair_length, strands.material = "HAIR", 300, 3.0, 2
+    bpy.context.view_layer.update()
+    capture_all(balls[:1], small_settings(tmp_path, train_views=1, val_views=0, test_views=0))
+    depth = read_image(tmp_path / "capture_train/thing/depth/000000.exr")[..., 0] > 0
+    assert set(np.unique(semantic_of(tmp_path, 0)[depth])) == {0, 1}
+    assert hair.pass_index == 1
+
+
+def test_an_index_given_meanwhile_is_background() -> None:
+    labels = make_labels([Source("Wood", ("a material",))], "material", list_classes(["Wood"], ()))
+    index = np.array([[[0.0], [1.0], [500.0]]], np.float32)
+    assert labels.ids(index, index >= 0).tolist() == [[[0], [1], [0]]]
 
 
 def test_several_materials_share_a_class_and_what_is_left_out_is_background(balls, tmp_path) -> None:

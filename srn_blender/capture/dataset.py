@@ -30,7 +30,7 @@ from .plan import SPLITS, InstancePlan, Plan, ViewKey
 from .png import encode_png
 from .shards import WHOLE, Shard
 
-TRIES = 5
+TRIES, PAUSE = 5, 0.1  # seconds
 TELLING = 20  # times as long as writing dataset.json took it is left alone
 
 
@@ -226,6 +226,7 @@ class DatasetWriter:
             except (FileNotFoundError, PermissionError):  # tidied away; on Windows also: open in another program
                 if last:
                     raise
+                time.sleep(PAUSE)
             finally:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)

@@ -41,32 +41,39 @@ def fingerprint(seen: Seen) -> dict[str, str]:
 class Look:
     """Looks at what the views of a capture depend on; at materials and images that instances share once."""
 
-    _materials: dict[str, Any] = field(default_factory=dict)
+    _materials: dict[tuple[str, int], Any] = field(default_factory=dict)  # by name and frame
     _images: dict[str, ImageContent] = field(default_factory=dict)
 
     def at_all(self, studio: Studio) -> Seen:
-        """What the views of all instances depend on."""
-        scene, settings, depsgraph = studio.scene, studio.settings, studio.layer.depsgraph
+        """What the views of all instances depend on, whatever frame they are of."""
+        settings = studio.settings
         chosen = {key: value for key, value in asdict(settings).items() if key not in ("root", "poses_path", "name")}
-        lit = [one.evaluated_get(depsgraph) for one in scene.objects if one.type == "LIGHT"]
-        lights: list[Any] = sorted(lit, key=lambda one: one.name_full)
         return {
             "Blender's version": bpy.app.version_string,
             "settings": chosen,
-            "render settings": _render_settings(scene, settings.engine),
+            "render settings": _render_settings(studio.scene, settings.engine),
+        }
+
+    def at_light(self, studio: Studio) -> Seen:
+        """The lights and the world at the frame that the studio is at."""
+        scene, depsgraph = studio.scene, studio.layer.depsgraph
+        lit = [one.evaluated_get(depsgraph) for one in scene.objects if one.type == "LIGHT"]
+        lights: list[Any] = sorted(lit, key=lambda one: one.name_full)
+        return {
             "lights": [[self._shading(one.data), _rounded(one.matrix_world)] for one in lights],
             "world": self._shading(scene.world and scene.world.evaluated_get(depsgraph)),
         }
 
     def at_instance(self, studio: Studio, rig: Rig) -> Seen:
         """What the views of the instance in the studio depend on besides."""
-        materials = {m.name_full: m for part in studio.parts for m in part.materials if m}
-        for name, material in materials.items():
-            if name not in self._materials:
-                self._materials[name] = self._shading(material.evaluated_get(studio.layer.depsgraph))
+        frame = studio.scene.frame_current
+        materials = {(m.name_full, frame): m for part in studio.parts for m in part.materials if m}
+        for key, material in materials.items():
+            if key not in self._materials:
+                self._materials[key] = self._shading(material.evaluated_get(studio.layer.depsgraph))
         return {
             "shape": sorted(map(_shape, studio.parts)),
-            "materials": [self._materials[name] for name in sorted(materials)],
+            "materials": [self._materials[key] for key in sorted(materials)],
             "labels": [[source.name, sorted(one.name_full for one in source.carriers)] for source in studio.sources],
             "cameras": [{**rig.camera.to_json(), "pose": None}, _poses(rig.poses)],
         }
@@ -106,8 +113,10 @@ class Look:
 def _render_settings(scene: Any, engine: str) -> Any:
     own = {"cycles": [scene.cycles, scene.cycles_curves], "eevee": [scene.eevee], "workbench": [scene.display]}[engine]
     render = {name: value for name, value in _describe(scene.render).items() if name in RENDER}
+    # Which denoisers there are depends on the machine.
+    not_seen = NOT_SEEN if scene.cycles.use_denoising else (*NOT_SEEN, "denoiser")
     seen = [
-        {name: value for name, value in _describe(one).items() if not any(word in name for word in NOT_SEEN)}
+        {name: value for name, value in _describe(one).items() if not any(word in name for word in not_seen)}
         for one in own
     ]
     shading = [plain_value(getattr(scene.display.shading, name)) for name in SHADING]

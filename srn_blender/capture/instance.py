@@ -15,6 +15,10 @@ SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 BOXES = {"CURVES", "POINTCLOUD", "VOLUME"}
 
 
+# What Windows takes for a device, whatever its folder.
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Instance:
     """What is captured as one instance: objects, with their children.
@@ -33,7 +37,8 @@ class Instance:
 
 def instance_id(name: str) -> str:
     """An id for a folder from any name in Blender: letters, digits, "-" and "_", at most 64."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "instance"
+    fit = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "instance"
+    return f"_{fit}" if DEVICE.fullmatch(fit) else fit
 
 
 def gather_objects(objects: Sequence[bpy.types.Object]) -> list[bpy.types.Object]:

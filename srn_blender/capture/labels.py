@@ -57,7 +57,9 @@ class Labels:
 
     def ids(self, index: NDArray[np.float32], hit: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Class ids from a pass of indices, both (H, W, 1); 0 where nothing was hit."""
-        return np.where(hit, self.table[np.rint(index).astype(np.int64)], np.uint8(0))
+        numbers = np.rint(index).astype(np.int64)
+        numbers[numbers >= len(self.table)] = 0  # one that a person has given meanwhile
+        return np.where(hit, self.table[numbers], np.uint8(0))
 
 
 def index_of(kind: str) -> str:

@@ -17,16 +17,18 @@ Counts = Mapping[str, Mapping[str, int]]  # how many views are captured: instanc
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
-    """The dataset.json of a capture, None where there is none. Raises UserError where it is damaged."""
+    """The dataset.json of a capture, None where there is none. Raises UserError where it is damaged or not readable."""
     path = root / FILE
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         data = json.loads(path.read_text("utf-8"))
         if data["format"] == FORMAT and all(map(_is_known, [data, *data["instances"]])):
             return dict(data)
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(f"Choose another folder or delete {root}: its {FILE} is damaged.") from error
+    except OSError as error:
+        raise UserError(f"Choose another folder: {path} cannot be read ({error.strerror}).") from error
     raise UserError(f"Choose another folder or delete {root}: its {FILE} is that of another program or version.")
 
 

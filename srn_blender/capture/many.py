@@ -50,7 +50,10 @@ def _ancestors(one: bpy.types.Object) -> set[bpy.types.Object]:
 
 
 def _with_ids(found: Sequence[Instance], advice: str) -> list[Instance]:
-    """By their names, each with an id of its own: where two names give the same one, the later is numbered."""
+    """By their names, each with an id of its own: where two names give the same one, the later is numbered.
+
+    Small and capital letters are the same: to Windows and macOS they are, in the names of folders.
+    """
     if not 0 < len(found) <= MOST:
         raise UserError(advice if not found else f"Choose fewer than {MOST} instances.")
     taken: set[str] = set()
@@ -58,9 +61,9 @@ def _with_ids(found: Sequence[Instance], advice: str) -> list[Instance]:
     for one in sorted(found, key=lambda one: one.source):
         wanted = name = instance_id(one.source)
         number = 2
-        while name in taken:
+        while name.casefold() in taken:
             name = f"{wanted[:56]}_{number}"
             number += 1
-        taken.add(name)
+        taken.add(name.casefold())
         named.append(replace(one, id=name))
     return named

@@ -59,6 +59,7 @@ def _route(stage: bpy.types.Scene, folder: Path, sockets: dict[str, str]) -> Non
     # What Blender writes besides is not used.
     render: Any = stage.render
     render.filepath, render.use_overwrite, render.use_placeholder = str(folder / "unused"), True, False
+    render.use_file_extension = True
     render.image_settings.file_format, render.image_settings.compression = "PNG", 0
     tree = compat.own_compositor_tree(stage)
     with bpy.context.temp_override(scene=stage):  # or else the node would for a moment count as a user of another
@@ -70,10 +71,12 @@ def _route(stage: bpy.types.Scene, folder: Path, sockets: dict[str, str]) -> Non
 
 
 def render_stage(stage: Any, frame: int) -> None:
-    """Renders one frame of the stage into its files. Raises UserError where Blender cannot.
+    """Renders one frame of the stage into its files. Raises UserError where Blender cannot, as for a negative frame.
 
     As an animation of that frame alone: a still is rendered at the frame that the user's scene is at.
     """
+    if frame < 0:
+        raise UserError(f"Go to frame 0 or a later one: Blender renders no animation from frame {frame} on.")
     stage.frame_start = stage.frame_end = frame
     try:
         bpy.ops.render.render(animation=True, scene=stage.name)
@@ -87,7 +90,10 @@ def take_pass(folder: Path, name: str, frame: int) -> NDArray[np.float32]:
     if not path.is_file():
         raise UserError(f"Free some space on the disk of {folder}: Blender could not write its passes there.")
     pixels = load_pixels(path)
-    path.unlink()
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UserError(f"Close what else reads {path} and capture again: {error.strerror}.") from error
     return pixels
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -65,14 +65,21 @@ def plan_capture(
         classes=_classes(settings, names, [] if anew else class_names(settings.root)),
         rig={"kind": settings.rig, "seed": settings.seed, **({"radius": rig.radius} if rig.radius else {})},
         blender=bpy.app.version_string,
-        fingerprint=(yield from telling("Looking at the lights.", look_at_all(studio))),
+        fingerprint=(yield from telling("Looking at the lights.", look_at_all(studio, able))),
     )
     return Planned(plan, able, tuple(left_out))
 
 
-def look_at_all(studio: Studio) -> Generator[None, None, dict[str, str]]:
-    """The fingerprint of what all views depend on, as it is now."""
-    seen = Look().at_all(studio)
+def look_at_all(studio: Studio, instances: Mapping[str, Instance]) -> Generator[None, None, dict[str, str]]:
+    """The fingerprint of what all views depend on, as it is now.
+
+    The light is a part of it only for instances of the current frame: at another one it may be another.
+    """
+    look = Look()
+    seen = look.at_all(studio)
+    if any(instance.frame is None for instance in instances.values()):
+        studio.go_to_own_frame()
+        seen |= look.at_light(studio)
     yield
     return (yield from in_background(lambda: fingerprint(seen)))
 
@@ -80,6 +87,8 @@ def look_at_all(studio: Studio) -> Generator[None, None, dict[str, str]]:
 def look_at_instance(studio: Studio, rig: Rig, look: Look) -> Generator[None, None, dict[str, str]]:
     """The fingerprint of the instance that is shown, as it was measured last."""
     seen = look.at_instance(studio, rig)
+    if studio.instance is not None and studio.instance.frame is not None:
+        seen |= look.at_light(studio)
     yield
     return (yield from in_background(lambda: fingerprint(seen)))
 

@@ -96,7 +96,7 @@ def capture_steps(
 
 def _require_settings(settings: CaptureSettings, instances: Sequence[Instance]) -> None:
     if min(settings.counts.values()) < 0 or settings.train_views < 1:
-        raise UserError("Set Train Views to at least 1, and the others to at least 0.")
+        raise UserError("Set Training Views to at least 1, and the others to at least 0.")
     if settings.rig not in RIGS or settings.labels not in LABELS or settings.engine not in ENGINES:
         raise UserError(
             f"Set Rig to one of {', '.join(RIGS)}, Labels to one of {', '.join(LABELS)} and Engine to one of "
@@ -111,7 +111,7 @@ def _require_settings(settings: CaptureSettings, instances: Sequence[Instance]) 
     for what, text in (("Name", settings.name), *(("Instance", instance.id) for instance in instances)):
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
             raise UserError(f"Use only letters, digits, '-' and '_', at most 64, in {what}: '{text}'.")
-    if not instances or len({instance.id for instance in instances}) < len(instances):
+    if not instances or len({instance.id.casefold() for instance in instances}) < len(instances):
         raise UserError("Choose at least one instance to capture, and give each an id of its own.")
 
 
@@ -149,7 +149,7 @@ def _require_unchanged(scene: bpy.types.Scene, studio: Studio, planned: Planned,
     rig = plan_rig(scene, studio.settings, studio.centre, studio.scale)
     what = f"Looking at '{plan.source}'."
     now = yield from telling(what, look_at_instance(studio, rig, Look()))
-    common = yield from telling(what, look_at_all(studio))
+    common = yield from telling(what, look_at_all(studio, planned.instances))
     if now != plan.fingerprint or common != planned.plan.fingerprint:
         raise CaptureChanged(f"Start anew: '{plan.source}' or its light changed while it was captured.")
 

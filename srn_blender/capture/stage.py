@@ -142,7 +142,8 @@ def _copy_plain(source: Any, target: Any) -> None:
     for name, value in plain_properties(source):
         # Setting what is already there would run update callbacks, some of which need a window.
         if name != "name" and plain_value(value) != plain_value(defaults[name]):
-            setattr(target, name, value)
+            with suppress(TypeError):  # a choice that this machine does not have, like the denoiser of a graphics card
+                setattr(target, name, value)
 
 
 def _lights(scene: bpy.types.Scene) -> list[bpy.types.Object]:

@@ -97,11 +97,13 @@ class Studio:
     def label(self, labels: Labels) -> None:
         """Gives the materials or objects of the instance the pass indices of `labels`, until another one is shown."""
         self._labels = labels
-        stage.remember_indices(self.scene, [carrier for source in labels.sources for carrier in source.carriers])
-        for index, source in enumerate(labels.sources, 1):
-            for carrier in source.carriers:
-                self._indices.callback(_set_pass_index, carrier, carrier.pass_index)
-                _set_pass_index(carrier, index)
+        numbers = {carrier: index for index, source in enumerate(labels.sources, 1) for carrier in source.carriers}
+        if labels.index == "material":  # a material that no face has, as that of hair, is of no class
+            numbers |= {one: 0 for one in bpy.data.materials if one.pass_index and one not in numbers}
+        stage.remember_indices(self.scene, list(numbers))
+        for carrier, index in numbers.items():
+            self._indices.callback(_set_pass_index, carrier, carrier.pass_index)
+            _set_pass_index(carrier, index)
 
     def use_lens(self, camera: Camera) -> None:
         """Takes the views to come with the lens and size of `camera`. Raises UserError where Blender cannot."""
@@ -143,6 +145,10 @@ class Studio:
         data: Any = self.camera.data
         data.clip_start = max(0.5 * (distance - 1), NEAREST) * self.scale
         data.clip_end = 2 * (distance + 1) * self.scale
+
+    def go_to_own_frame(self) -> None:
+        """Evaluates everything as it is at the user's frame, until something is measured or shown."""
+        self.scene.frame_set(self._own_frame)
 
     def close(self) -> None:
         """Gives the materials and objects of the instance their own pass indices back."""
@@ -212,7 +218,9 @@ def open_studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[S
 
 def _make_scratch(undo: ExitStack) -> Path:
     try:
-        return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir)))
+        # On Windows a file stays while another program reads it; Blender deletes its own folder when it quits.
+        folder = tempfile.TemporaryDirectory(prefix="srn-", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
+        return Path(undo.enter_context(folder))
     except OSError as error:
         raise UserError(
             f"Free some space in Blender's temporary folder {bpy.app.tempdir}: {error.strerror}."
