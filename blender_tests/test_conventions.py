@@ -6,7 +6,9 @@ import ast
 import gc
 import inspect
 import sys
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,11 @@ import bpy
 import pytest
 
 import srn_blender
+from srn_blender.engine.convert import convert
 from srn_blender.ui import label_preview, rig_preview, tasks
+from srn_blender.ui.inspect_operators import InspectTask
+from srn_blender.ui.install_operators import StepsTask
+from srn_blender.ui.long_work import HeldWindow
 
 PREFIXES = {
     bpy.types.Operator: "SRN_OT_",
@@ -130,7 +136,9 @@ def test_what_changes_the_file_can_be_undone() -> None:
 
 def test_names_of_settings_fit_the_sidebar() -> None:
     (settings,) = (cls for cls in registered(bpy.types.PropertyGroup) if cls.__name__ == "SRN_PG_settings")
-    assert [item.name for item in own_properties(settings) if len(item.name) > LONGEST_NAME] == []
+    names = [item.name for item in own_properties(settings)]
+    assert [name for name in names if len(name) > LONGEST_NAME] == []
+    assert [name for name, times in Counter(names).items() if times > 1] == [], "a sentence could mean either"
 
 
 def test_texts_of_the_interface_are_ready_for_translation() -> None:
@@ -232,5 +240,23 @@ def test_unregistering_while_something_runs_ends_it(tmp_path) -> None:
         assert task.state == tasks.CANCELLED
         assert sorted(scene.name for scene in bpy.data.scenes) == before
         assert not any(thread.name.startswith("srn") for thread in threading.enumerate())
+    finally:
+        srn_blender.register()
+
+
+def test_unregistering_ends_what_looks_through_a_dataset_or_writes_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    steps = convert(Path(sys.executable), tmp_path / "set", tmp_path / "other", "nerf")
+    running = [InspectTask(tmp_path), StepsTask("export", "Writing.", steps, "Cancelled.")]
+    for task in running:
+        tasks.Task.latest[task.kind] = task
+    running[1].step()
+    assert [path.name[:11] for path in tmp_path.iterdir()] == ["srn-convert"]
+    HeldWindow(bpy.context, 0.1)
+    srn_blender.unregister()
+    try:
+        assert [task.state for task in running] == [tasks.CANCELLED, tasks.CANCELLED]
+        assert list(tmp_path.iterdir()) == []
+        assert HeldWindow.all == []
     finally:
         srn_blender.register()

@@ -24,6 +24,7 @@ from srn_blender.ui import panel_parts, tasks
 from srn_blender.ui.capture_operator import begin_capture, what_to_capture
 from srn_blender.ui.capture_task import CaptureTask
 from srn_blender.ui.engine_choice import interpreter_of
+from srn_blender.ui.long_work import HeldWindow
 from srn_blender.ui.properties import settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,6 +175,41 @@ def test_saving_during_a_capture_saves_the_scene_as_it_was(settings, tmp_path: P
     assert task.state == tasks.CANCELLED and "1 of 4 views are kept" in task.message
     with bpy.data.libraries.load(str(tmp_path / "saved.blend")) as (saved, _):
         assert list(saved.scenes) == ["Scene"] and list(saved.cameras) == ["Camera"]
+
+
+def test_a_capture_that_saving_ends_says_what_went_wrong_with_the_disk(settings, tmp_path: Path) -> None:
+    task = begin_capture(bpy.context)
+    tasks.Task.latest[task.kind] = task
+    step_until(task, lambda: task.fraction > 0)
+    manifest = Path(settings.dataset_path) / "dataset.json"
+    manifest.unlink()
+    manifest.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
+    assert task.state == tasks.FAILED and "cannot be written" in task.message
+
+
+def test_the_status_bar_of_each_workspace_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str | None]] = []
+    workspace = bpy.types.WorkSpace
+    say = workspace.status_text_set
+
+    def note(self, text: str | None) -> None:
+        assert bpy.context.workspace == self  # whose status bar Blender changes
+        said.append((self.name, text))
+        say(self, text)
+
+    monkeypatch.setattr(workspace, "status_text_set", note)
+    task = tasks.Task("inspect", "Looking.")
+    held = HeldWindow(bpy.context, 0.1)
+    for name in ("Layout", "Modeling", "Layout"):
+        with bpy.context.temp_override(workspace=bpy.data.workspaces[name]):
+            held.show(bpy.context, task)
+    text = "Looking. (0%)   |   Esc: Cancel"
+    assert said == [("Layout", text), ("Modeling", text)]
+    said.clear()
+    held.release()
+    assert said == [("Layout", None), ("Modeling", None)]
+    assert HeldWindow.all == []
 
 
 def test_clock_reads_as_people_do() -> None:

@@ -17,7 +17,7 @@ from .camera import Camera
 from .check import ENOUGH, Observed, check_poses, neighbours
 from .manifest import FILE, SUFFIXES, read_manifest
 from .passes import load_pixels
-from .plan import SPLITS, ViewKey
+from .plan import SPLITS, ViewKey, passes_of
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -142,9 +142,7 @@ class _Files:
         return [ViewKey(instance, split, number) for number in numbers]
 
     def passes_of(self, view: ViewKey) -> list[str]:
-        labelled = self.labelled[view.instance]
-        unlabelled = view.split == "train" and labelled is not None and view.index not in labelled
-        return [what for what in self.passes if not (unlabelled and what == "semantic")]
+        return passes_of(view, self.passes, self.labelled[view.instance])
 
 
 def _count(split: str, there: int, planned: int, found: Inspection) -> None:

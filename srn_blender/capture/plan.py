@@ -26,6 +26,12 @@ class ViewKey:
     index: int
 
 
+def passes_of(view: ViewKey, passes: Sequence[str], labelled: Sequence[int] | None) -> list[str]:
+    """Those of a dataset's passes that a view has. labelled: as its InstancePlan has it."""
+    unlabelled = view.split == "train" and labelled is not None and view.index not in labelled
+    return [what for what in passes if not (unlabelled and what == "semantic")]
+
+
 @dataclass(frozen=True, eq=False)
 class InstancePlan:
     """One instance: a world point is (p - centre) / scale in its dataset units.
@@ -84,6 +90,4 @@ class Plan:
 
     def passes_of(self, view: ViewKey) -> list[str]:
         """The passes that a view is going to have."""
-        labelled = self.instance(view.instance).labelled
-        unlabelled = view.split == "train" and labelled is not None and view.index not in labelled
-        return [what for what in self.passes if not (unlabelled and what == "semantic")]
+        return passes_of(view, self.passes, self.instance(view.instance).labelled)

@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 
 from ..capture.session import CaptureProgress
-from ..errors import CaptureChanged
+from ..errors import CaptureChanged, UserError
 from . import tasks
-from .tasks import CANCELLED, DONE
+from .tasks import CANCELLED, DONE, FAILED
 
 LATEST = "SRN Capture"  # the image datablock of the view taken last
 STEP = 0.02  # seconds of short steps at a time
@@ -57,8 +57,12 @@ class CaptureTask(tasks.Task):
         self._cancel_asked = True
 
     def abandon(self, why: str = "Cancelled") -> None:
-        """Ends at once; the scene is as it was, and what is done is kept."""
-        self._steps.close()
+        """Ends at once; the scene is as it was, and what is done is kept where the disk takes it."""
+        try:
+            self._steps.close()
+        except UserError as error:
+            self.end(FAILED, str(error))
+            return
         taken = f"{self._last.done} of {self._last.total} views are kept" if self._last else "no view was taken"
         self.end(CANCELLED, f"{why}: {taken}; Capture Views goes on from there.")
 

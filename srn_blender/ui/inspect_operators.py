@@ -125,5 +125,7 @@ def register() -> None:
 
 
 def unregister() -> None:
+    for kind in ("inspect", "export"):
+        tasks.cancel_all(kind)  # a program of ours must not outlive the add-on
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

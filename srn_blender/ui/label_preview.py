@@ -22,6 +22,7 @@ from ..capture.instance import SURFACES, gather_objects
 from ..capture.labels import BACKGROUND, NO_MATERIAL, in_order, list_classes, source_of_object
 from ..capture.settings import LabelClass
 from ..errors import UserError
+from .panel_parts import redraw_views
 
 Triangles = NDArray[np.float32]
 Colour = tuple[float, float, float]
@@ -75,7 +76,7 @@ def turn_on(subject: Callable[[Any], Subject]) -> None:
     _preview.handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
     for handlers, handler in _handlers():
         handlers.append(handler)
-    _redraw()
+    redraw_views()
 
 
 def turn_off() -> None:
@@ -87,14 +88,14 @@ def turn_off() -> None:
     for handlers, handler in _handlers():
         handlers.remove(handler)
     _preview = None
-    _redraw()
+    redraw_views()
 
 
 def update() -> None:
     """To be called when the classes have changed."""
     if _preview is not None:
         _preview.stale = True
-        _redraw()
+        redraw_views()
 
 
 def coloured_triangles(
@@ -216,11 +217,3 @@ def _draw() -> None:
             batch.draw(shader)
     gpu.state.depth_mask_set(False)
     gpu.state.depth_test_set("NONE")
-
-
-def _redraw() -> None:
-    manager: Any = bpy.context.window_manager
-    for window in manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()

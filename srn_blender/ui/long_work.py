@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
+
+import bpy
 
 from ..errors import UserError
 from .panel_parts import describe, redraw
 from .tasks import DONE, FAILED, RUNNING, Task
 
 INTERVAL = 0.05  # seconds between two steps in a window
+
+
+class HeldWindow:
+    """What a task takes of the window it runs in: a timer, the number at the pointer, and the status bar.
+
+    all: those not released yet. Of a class that is unregistered Blender ends the operators without calling `cancel`.
+    """
+
+    all: ClassVar[list[HeldWindow]] = []
+
+    def __init__(self, context: Any, interval: float) -> None:
+        manager = context.window_manager
+        self._timer = manager.event_timer_add(interval, window=context.window)
+        manager.progress_begin(0, 100)
+        self._shown: dict[str, str] = {}  # the status by workspace, as a person may change to another one
+        self.all.append(self)
+
+    def show(self, context: Any, task: Task) -> None:
+        """Says in the status bar how the task goes."""
+        status = f"{describe(task)}   |   Esc: Cancel"
+        if self._shown.get(context.workspace.name) != status:
+            self._shown[context.workspace.name] = status
+            context.workspace.status_text_set(status)
+            context.window_manager.progress_update(round(100 * task.fraction))
+
+    def release(self) -> None:
+        """Gives all of it back."""
+        self.all.remove(self)
+        context: Any = bpy.context
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        for name in self._shown:
+            workspace: Any = bpy.data.workspaces.get(name)
+            if workspace is not None:
+                with context.temp_override(workspace=workspace):  # its status bar is that of the context's workspace
+                    workspace.status_text_set(None)
+        redraw()
 
 
 class LongWork:
@@ -35,11 +74,8 @@ class LongWork:
     def invoke(self: Any, context: Any, event: Any) -> Any:
         if not self._begin(context):
             return {"CANCELLED"}
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(self.interval, window=context.window)
-        self._status = ""
-        manager.progress_begin(0, 100)
-        manager.modal_handler_add(self)
+        self._held = HeldWindow(context, self.interval)
+        context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self: Any, context: Any, event: Any) -> Any:
@@ -56,20 +92,16 @@ class LongWork:
             take_step(task)
         finally:
             if task.state != RUNNING:
-                self._leave(context)
+                self._held.release()
         if task.state != RUNNING:
             return self._report(task)
-        status = f"{describe(task)}   |   Esc: Cancel"
-        if status != self._status:
-            self._status = status
-            context.workspace.status_text_set(status)
-            context.window_manager.progress_update(round(100 * task.fraction))
+        self._held.show(context, task)
         return {"PASS_THROUGH"}
 
     def cancel(self: Any, context: Any) -> None:
         """Called by Blender where it takes the operator away, as when another file is opened."""
         self._task.abandon()
-        self._leave(context)
+        self._held.release()
 
     def _begin(self: Any, context: Any) -> bool:
         try:
@@ -81,14 +113,6 @@ class LongWork:
             self.report({"WARNING"}, notice)
         self._task = Task.latest[task.kind] = task
         return True
-
-    def _leave(self: Any, context: Any) -> None:
-        manager = context.window_manager
-        manager.event_timer_remove(self._timer)
-        manager.progress_end()
-        if context.workspace is not None:
-            context.workspace.status_text_set(None)
-        redraw()
 
     def _report(self: Any, task: Task) -> Any:
         level = "ERROR" if task.state == FAILED else "WARNING" if task.warns else "INFO"
@@ -107,3 +131,12 @@ def take_step(task: Task) -> None:
     except BaseException:
         task.end(FAILED, "This failed in an unexpected way: Blender's console has the details.")
         raise
+
+
+def register() -> None:
+    """Nothing is held before an operator begins."""
+
+
+def unregister() -> None:
+    for held in list(HeldWindow.all):
+        held.release()

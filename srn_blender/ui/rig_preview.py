@@ -24,6 +24,7 @@ from ..capture.settings import FOUND_RIGS, CaptureSettings
 from ..errors import UserError
 from . import tasks
 from .capture_operator import instances_to_capture, what_to_capture
+from .panel_parts import redraw_views
 from .properties import settings_of
 from .rig_properties import rig_settings
 
@@ -191,7 +192,7 @@ def _survey() -> float | None:
                 _renew(preview)
     finally:
         _is_busy = False
-    _redraw()
+    redraw_views()
     return None
 
 
@@ -215,14 +216,6 @@ def _carry_out(wanted: _Request | None) -> Survey:
     if scene is None or layer is None or layer.depsgraph is None or not objects:
         raise UserError("Select the object to capture, or choose a collection.")  # it has gone since
     return survey_rig(scene, layer.depsgraph, objects, wanted.settings)
-
-
-def _redraw() -> None:
-    manager: Any = bpy.context.window_manager
-    for window in manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
 
 
 @persistent  # type: ignore[untyped-decorator]

@@ -93,7 +93,7 @@ class RigProperties:
         subtype="ANGLE",
     )
     jitter_distance: FloatProperty(
-        name="Distance",
+        name="Jitter Distance",
         description="How much nearer or further each camera may stand, as a share of the distance",
         default=CAPTURE["jitter_distance"],
         min=0.0,
