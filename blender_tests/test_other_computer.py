@@ -117,6 +117,9 @@ def test_the_loop_there_gives_what_it_gives_here(host: Host, scene, tmp_path: Pa
             done(asked, JobRequest("render", request, {"run": FolderRead(tmp_path / "there", view_files)}))[1]
             for asked, view_files in ((engine(), ("run.json", "checkpoint.safetensors")), (here, ()))
         ]
+        folder = tmp_path / "there"
+        done(here, JobRequest("train", {"steps": STEPS, "seed": 2}, {"dataset": dataset}, folder))
+        trained["later"] = (folder / "checkpoint.safetensors").read_bytes()
     finally:
         here.close(20)
     assert _tensors(trained["there"]) == _tensors(trained["here"]), "the same steps on the same files"
@@ -124,6 +127,11 @@ def test_the_loop_there_gives_what_it_gives_here(host: Host, scene, tmp_path: Pa
     for name, array in arrays[0].items():
         np.testing.assert_array_equal(array, arrays[1][name])
     assert not list(host.storage.glob("parts/*"))
+    settings.run_path = str(folder)
+    assert bpy.ops.srn.fetch_run() == {"FINISHED"}
+    assert (folder / "checkpoint.safetensors").read_bytes() == trained["there"]
+    put_aside = (folder / "previous" / "checkpoint.safetensors").read_bytes()
+    assert put_aside == trained["later"], "what was trained here meanwhile is not lost"
 
 
 def _tensors(checkpoint: bytes) -> bytes:

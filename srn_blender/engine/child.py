@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UserError
-from .process import NO_WINDOW
+from .process import NO_WINDOW, windows_program
 
 REMEMBERED = 200  # last lines
 END_SECONDS = 5.0
@@ -81,16 +82,19 @@ def _start(command: Sequence[str | Path], output: int, environment: Mapping[str,
 
 
 def _end_tree(child: subprocess.Popen[bytes]) -> None:
-    """Ends the program with all that it has started, and all that they have."""
-    if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/T", "/F", "/PID", str(child.pid)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            creationflags=NO_WINDOW,
-            check=False,
-        )
-    else:
-        os.killpg(child.pid, signal.SIGKILL)  # the group is still there: nobody has waited for its first process yet
-    child.wait(END_SECONDS)
+    """Ends the program with all that it has started, and all that they have; gives up where the system refuses."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # macOS refuses where it has just ended by itself
+        if sys.platform == "win32":
+            subprocess.run(
+                [windows_program("taskkill"), "/T", "/F", "/PID", str(child.pid)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                creationflags=NO_WINDOW,
+                timeout=END_SECONDS,
+                check=False,
+            )
+        else:
+            os.killpg(child.pid, signal.SIGKILL)  # the group is still there: nobody has waited for its first process
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(END_SECONDS)

@@ -86,6 +86,7 @@ class Errand:
             self._params["run"] = HostRun.begin(self._job.run).name
             callbacks = JobCallbacks(callbacks.progress, self._trained, self._not_trained, self._cut)
         elif self._job.run is not None:
+            HostRun.begin_here(self._job.run)
             self._params["run"] = str(self._job.run)
         return self._engine.run_job(
             self._job.method,

@@ -33,12 +33,15 @@ class HostRun:
         earlier = cls.read(folder)
         slug = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name)[:80]
         run = cls(earlier.name if earlier else f"runs/srn-{slug}-{secrets.token_hex(4)}", fetched=False)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            run.write(folder)
-        except OSError as error:
-            raise UserError(f"Choose another folder: {folder} cannot be written ({error.strerror}).") from error
+        run._note(folder)
         return run
+
+    @classmethod
+    def begin_here(cls, folder: Path) -> None:
+        """Has a later fetch put aside what a training on this computer is going to leave. UserError as `begin`."""
+        earlier = cls.read(folder)
+        if earlier is not None:
+            cls(earlier.name, fetched=False)._note(folder)
 
     @classmethod
     def read(cls, folder: Path) -> HostRun | None:
@@ -48,6 +51,13 @@ class HostRun:
             return cls(str(note["run"]), bool(note["fetched"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _note(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.write(folder)
+        except OSError as error:
+            raise UserError(f"Choose another folder: {folder} cannot be written ({error.strerror}).") from error
 
     def write(self, folder: Path) -> None:
         part = folder / f"{NOTE}.part"

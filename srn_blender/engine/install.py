@@ -72,12 +72,13 @@ class InstallPlan:
 def install(plan: InstallPlan) -> Steps:
     """Makes the environment, and installs PyTorch and the engine into it.
 
-    UserError with what to do. Whatever is there then, or after a cancel, is replaced by installing again.
+    UserError with what to do. Whatever is there then, or after a cancel, is replaced by installing again; where only
+    the engine is exchanged, the one that was there stays until pip has the new one.
     """
     there, began, only_updates = plan.installation, time.monotonic(), plan.only_updates
     _check_python()
     _check_space(there.folder, plan.download + plan.installed)
-    there.begin()
+    there.begin(keep=only_updates)
     pip = _Pip(plan)
     try:
         if not only_updates:
@@ -90,6 +91,7 @@ def install(plan: InstallPlan) -> Steps:
             yield from pip.renew()
             yield from pip.install_torch((0.08, 0.7))
         yield from pip.install_engine((0.7, 0.95))
+        there.stamp.unlink(missing_ok=True)  # of an engine that is no longer there; should the new one not work, repair
         found = yield from try_engine(there.interpreter, there.log, (0.95, 1.0))
         there.write_stamp(plan.wheel, plan.build.name)
     except ChildFailedError as error:
@@ -215,8 +217,12 @@ def _size(megabytes: int) -> str:
 
 def _check_space(folder: Path, megabytes: int) -> None:
     """UserError where the disk has not that much left."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    try:
+        there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+        free = shutil.disk_usage(there).free
+    except OSError as error:  # such as a drive that is not there
+        sentence = f"{folder} cannot be used ({error.strerror}): choose another folder in the preferences."
+        raise UserError(sentence) from None
     if free < megabytes * MEGABYTE:
         raise UserError(
             f"The engine needs {_size(megabytes)} and the disk of {folder} has {_size(free // MEGABYTE)} left: "

@@ -62,7 +62,8 @@ class Installation:
         """ABSENT, INTERRUPTED, BROKEN (the Python it was made with is gone), OUTDATED (by `wheel`) or COMPLETE."""
         stamped = self.stamped()
         if not stamped:
-            return INTERRUPTED if self.environment.exists() else ABSENT
+            # Not Path.exists, which raises where a folder cannot be looked at.
+            return INTERRUPTED if os.path.exists(self.environment) else ABSENT
         if not self.interpreter.is_file() or not Path(str(stamped.get("python"))).is_file():
             return BROKEN
         if wheel is not None and stamped.get("engine") != wheel_version(wheel):
@@ -77,8 +78,8 @@ class Installation:
             return {}
         return stamped if isinstance(stamped, dict) else {}
 
-    def begin(self) -> None:
-        """Makes ready for an installation: from here on nothing is whole.
+    def begin(self, *, keep: bool) -> None:
+        """Makes ready for an installation: from here on nothing is whole, unless what is there is to `keep` working.
 
         UserError where the folder holds something else, or cannot be written.
         """
@@ -87,7 +88,8 @@ class Installation:
             if any(self.folder.iterdir()):
                 self.check_ours()
             self.mark.write_text(MARK, encoding="utf-8")
-            self.stamp.unlink(missing_ok=True)
+            if not keep:
+                self.stamp.unlink(missing_ok=True)
             self.log.write_bytes(b"")
             self.temporary.mkdir(exist_ok=True)
         except OSError as error:

@@ -23,6 +23,11 @@ _PROBE = ("-I", "-c", "import sys; print('python', *sys.version_info[:2])")
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows only
 
 
+def windows_program(name: str) -> str:
+    """The path of a program of Windows' own: by its name alone, one in the current folder would be taken for it."""
+    return os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", f"{name}.exe")
+
+
 @dataclass(frozen=True)
 class Address:
     """Where an engine listens, and the token that it asks for."""

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from .process import NO_WINDOW
+from .process import NO_WINDOW, windows_program
 
 AUTO = "AUTO"
 ANSWER_SECONDS = 20.0
@@ -85,7 +85,7 @@ class _Question:
 @functools.cache
 def _ask_for_card() -> _Question | None:
     """Starts NVIDIA's own tool, once; it may take seconds. None where there is no such tool."""
-    tool = shutil.which("nvidia-smi")
+    tool = windows_program("nvidia-smi") if sys.platform == "win32" else shutil.which("nvidia-smi")
     if tool is None:
         return None
     try:

@@ -163,7 +163,7 @@ class SRN_OT_engine_check(LongWork, bpy.types.Operator):
 
 
 def _check_interpreter(interpreter: Path) -> Steps:
-    with tempfile.TemporaryDirectory(prefix="srn-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="srn-check-", ignore_cleanup_errors=True) as folder:
         return describe_trial((yield from try_engine(interpreter, Path(folder, "check.log"))))
 
 
