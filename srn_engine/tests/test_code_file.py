@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from srn_engine.errors import UserError
 from srn_engine.model.fast.code_file import MEAN, SQUARE, VALUE, CodeFile, Tensors
-from srn_engine.train.tensor_files import TensorFile, write_tensors
+from srn_engine.train.tensor_files import TensorFile, read_tensors, write_tensors
 
 
 def test_a_record_holds_a_code_and_its_moments(tmp_path: Path):
@@ -50,9 +50,11 @@ def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path):
     save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "theirs", {"steps": "3"})
     for name in ("ours", "theirs"):
         read = TensorFile(tmp_path / name)
-        assert set(read) == set(tensors) and len(read) == len(tensors) and read.about == {"steps": "3"}
+        assert set(read) == set(tensors) and len(read) == len(tensors)
         assert all(read[key].equal(value) and read[key].dtype == value.dtype for key, value in tensors.items())
         assert all(value.equal(tensors[key]) for key, value in load_file(tmp_path / name).items())
+        every, about = read_tensors(tmp_path / name)
+        assert set(every) == set(tensors) and every["bytes"].equal(tensors["bytes"]) and about == {"steps": "3"}
     with pytest.raises(KeyError):
         TensorFile(tmp_path / "ours")["other"]
 

@@ -8,19 +8,22 @@ import pytest
 import torch
 from PIL import Image
 
+from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.model.fast.codes import Layout
 from srn_engine.model.interfaces import Rays
 from srn_engine.model.paper.preset import PaperPreset
 from srn_engine.model.presets import Choice, FastManyPreset, FastPreset
 from srn_engine.progress import Cancelled, Progress, silent
+from srn_engine.tests import foreign
 from srn_engine.tests.scenes import write_ball
 from srn_engine.train import options
 from srn_engine.train.evaluate import evaluate
 from srn_engine.train.fit import FitOptions, fit
+from srn_engine.train.learners import begun
 from srn_engine.train.options import TrainOptions
 from srn_engine.train.run import Run
-from srn_engine.train.trainer import train
+from srn_engine.train.trainer import _Validation, train
 
 CPU = torch.device("cpu")
 TINY = FastManyPreset(side=16, encoder_widths=(16, 24), rays=1024, guess_rays=512, guess_after=0.5)
@@ -53,6 +56,35 @@ def trained(balls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "balls"
     train(balls, run, TrainOptions(steps=600), CPU, silent)
     return run
+
+
+def test_layouts_are_made_anew_where_the_scene_has_moved(trained: Path):
+    scene = Run.load(trained, CPU).scene
+    scene.layout(0)
+    assert scene._layouts and not scene.to("cpu")._layouts
+
+
+def test_a_training_is_watched_with_instances_that_it_learns(tmp_path: Path):
+    folders = {"cars_train": "ab", "cars_train_val": "ab", "cars_val": "cd"}
+    views = _Validation.read(open_dataset(foreign.write_instances(tmp_path, folders)), silent).views
+    assert {instance for instance, _, _ in views} == {"a", "b"}
+
+
+def test_guesses_leave_what_was_learned_as_it_is(balls: Path, tmp_path: Path):
+    learner, _ = begun(open_dataset(balls), TrainOptions(), CPU, silent, tmp_path)
+    for _ in range(3):
+        learner.step(0.2)
+    learned = {name: value.clone() for name, value in learner.scene.tensors().items()}
+    for _ in range(3):
+        learner.step(0.8)
+    changed = {name.split(".")[0] for name, value in learner.scene.tensors().items() if not value.equal(learned[name])}
+    learner.close()
+    assert changed == {"encoder", "guess_generator"}
+    assert all(
+        learned[name].equal(learned[name.replace("guess_", "")])
+        for name in learned
+        if name.startswith("guess_generator")
+    )
 
 
 def test_unseen_views_of_every_instance(balls: Path, trained: Path):

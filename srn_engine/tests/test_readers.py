@@ -383,6 +383,9 @@ def look_away(data: dict) -> None:
         (lambda data: data["frames"][3].update(transform_matrix=[[1, 2], [3]]), "lack or garble"),
         (lambda data: data["frames"][3]["transform_matrix"][0].__setitem__(0, 7.0), "no rotation"),
         (lambda data: data["frames"][3].update(file_path="images/none.png"), r"none\.png is missing"),
+        (lambda data: data["frames"][3].update(file_path="images/../../secret.png"), "lies elsewhere"),
+        (lambda data: data["frames"][3].update(file_path="..\\secret.png"), "lies elsewhere"),
+        (lambda data: data["frames"][3].update(mask_path="/etc/secret.png"), "lies elsewhere"),
         (lambda data: data.update(test_filenames=["images/none.png"]), "has no frame of it"),
         (look_away, "look away"),
     ],
@@ -412,6 +415,7 @@ def rewrite(path: Path, old: str, new: str) -> None:
         ("cameras", "1 PINHOLE", "2 PINHOLE", "no camera 1"),
         ("cameras", "32 32 38 38", "64 32 38 38", "32 x 32 pixels and its camera 64 x 32"),
         ("images", "photo 02.png", "photo 77.png", "77.png is missing"),
+        ("images", "photo 02.png", "../photo 02.png", "lies elsewhere"),
         ("images", " 1 photo 02.png", " photo 02.png", "broken"),
     ],
 )

@@ -67,7 +67,9 @@ class FastManyLearner(Learner):
         inner, outer = scene.encoder.inner_weights(), scene.encoder.parameters()
         self._inner = Muon(inner, preset.guess_rate)
         rest = [weight for weight in outer if all(weight is not one for one in inner)]
-        self._outer = torch.optim.Adam(rest, _OUTER * preset.guess_rate, betas=ADAM["betas"], fused=True)  # type: ignore[arg-type]
+        ends = {"params": rest, "lr": _OUTER * preset.guess_rate}
+        generator = {"params": scene.guess_generator.parameters(), "lr": preset.network_rate * preset.rate_decay}
+        self._outer = torch.optim.Adam([ends, generator], betas=ADAM["betas"], fused=True)  # type: ignore[arg-type]
         self.optimisers = [self._networks, self._inner, self._outer]
 
     def warm_up(self) -> None:
@@ -80,7 +82,7 @@ class FastManyLearner(Learner):
         self._codes.close()
 
     def between(self, fraction: float) -> None:
-        """The code that was visited takes its step of Adam, and is put back."""
+        """The code that was visited takes its step of Adam, and is put back; guesses will begin with its generator."""
         if self._visited is None:
             return
         number, value = self._visited
@@ -94,6 +96,7 @@ class FastManyLearner(Learner):
         for part, numbers in ((VALUE, value), (MEAN, mean), (SQUARE, square)):
             self._codes.write(number, part, numbers)
         self._visited = None
+        self.scene.guess_generator.load_state_dict(self.scene.generator.state_dict())
 
     def state(self) -> Mapping[str, Tensor]:
         moments = self._codes.parts("mean.", MEAN) | self._codes.parts("square.", SQUARE)
@@ -169,7 +172,7 @@ class FastManyLearner(Learner):
         world, fade = _stretch(self.batches), _recolouring(self.batches).to(self.scene.device)
         given, target = (_pictures(pool, part, world, fade) for part in (chosen[:count], chosen[-_TARGETS:]))
         layout = Layout.of(hull(given.cameras, given.alphas, self.preset.corners))
-        scene = self.scene.grown(self.scene.encoder(given)[layout.places], layout)
+        scene = self.scene.grown(self.scene.encoder(given)[layout.places], layout, self.scene.guess_generator)
         batch = _drawn(target, self.preset.guess_rays, self.batches)
         loss = picture_loss(scene.render(batch.rays, self.batches), batch, self.preset.alpha_weight)
         return loss + self.preset.guess_smooth_weight * self._roughness(scene, layout)

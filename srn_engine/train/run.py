@@ -9,6 +9,7 @@ RUN/previous/                the same files of the training before, where there 
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,10 +29,11 @@ from srn_engine.model.presets import Preset, preset_from_json, preset_to_json
 from srn_engine.model.restore import restored
 from srn_engine.progress import Progress, Report, silent
 from srn_engine.train.options import TrainOptions
-from srn_engine.train.tensor_files import TensorFile, write_tensors
+from srn_engine.train.tensor_files import TensorFile, read_tensors, write_tensors
 
 FORMAT, VERSION = "srn-run", 2
 CHUNK = 1 << 16  # rays rendered at once
+TRIES, PAUSE = 20, 0.1  # seconds between two, where a file cannot be replaced at once
 PASSES = ("colour", "depth", "normal", "semantic")
 
 
@@ -98,9 +100,9 @@ class Run:
         if not checkpoint.is_file():
             raise UserError(f"{folder} holds no checkpoint yet; train it first.")
         try:
-            tensors = TensorFile(checkpoint)
-            trained = Trained(int(tensors.about["steps"]), float(tensors.about["seconds"]))
-            scene = restored(info.preset, dict(tensors), len(info.classes)).to(device)
+            tensors, about = read_tensors(checkpoint)
+            trained = Trained(int(about["steps"]), float(about["seconds"]))
+            scene = restored(info.preset, tensors, len(info.classes)).to(device)
             training = folder / _training_name(trained.steps)
             if to_train and training.is_file():
                 trained.state = TensorFile(training)
@@ -124,8 +126,8 @@ class Run:
             _write(self.folder / "run.json", json.dumps(self._description(), indent=1).encode())
             # The checkpoint's steps name its training state: a crash in between leaves a pair that belongs together.
             if self.trained.state:
-                os.replace(training, self.folder / _training_name(self.trained.steps))
-            os.replace(checkpoint, self.folder / "checkpoint.safetensors")
+                _replace(training, self.folder / _training_name(self.trained.steps))
+            _replace(checkpoint, self.folder / "checkpoint.safetensors")
             for path in self.folder.glob(_training_name("*")):
                 if path.name != _training_name(self.trained.steps):
                     path.unlink()
@@ -141,8 +143,8 @@ class Run:
         if earlier:
             (self.folder / "previous").mkdir(exist_ok=True)
         for path in earlier:
-            os.replace(path, path.parent / "previous" / path.name)
-        os.replace(self.folder / "metrics.part", self.folder / "metrics.jsonl")
+            _replace(path, path.parent / "previous" / path.name)
+        _replace(self.folder / "metrics.part", self.folder / "metrics.jsonl")
         self.new = False
 
     def _description(self) -> dict[str, Any]:
@@ -243,6 +245,17 @@ def _training_name(steps: int | str) -> str:
 def _write(path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
+    _replace(part, path)
+
+
+def _replace(part: Path, path: Path) -> None:
+    """os.replace; on Windows again and again for a while, for there it fails where another job has the file open."""
+    for _ in range(TRIES if os.name == "nt" else 0):
+        try:
+            os.replace(part, path)
+            return
+        except PermissionError:
+            time.sleep(PAUSE)
     os.replace(part, path)
 
 

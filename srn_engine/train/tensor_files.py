@@ -21,6 +21,15 @@ _NAMES = {
 }
 
 
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """All tensors of a file, and what it says about them; SafetensorError where there are none.
+
+    The file is opened once, so that they belong together where a training replaces it meanwhile.
+    """
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
 class TensorFile(Mapping[str, Tensor]):
     """The tensors of a file by name, each read when it is asked for; SafetensorError where there are none.
 
@@ -30,8 +39,7 @@ class TensorFile(Mapping[str, Tensor]):
     def __init__(self, path: Path) -> None:
         self._path = path
         with safe_open(path, "pt") as file:
-            self._names = tuple(file.keys())
-            self.about: Mapping[str, str] = file.metadata() or {}
+            self._names = frozenset(file.keys())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:

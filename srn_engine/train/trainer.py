@@ -59,9 +59,12 @@ def _train(
         learner = resumed(folder, data, device, report)
     else:
         learner, preset = begun(data, options, device, report, run)
-        folder = Run.create(
-            run, RunInfo(data.root.resolve(), options, preset, data.having("train"), data.classes), learner.scene
-        )
+        info = RunInfo(data.root.resolve(), options, preset, data.having("train"), data.classes)
+        try:
+            folder = Run.create(run, info, learner.scene)
+        except UserError:
+            learner.close()
+            raise
     watch = _Watch(folder, val, learner, report)
     try:
         report(Progress(0.0, "Preparing to train"))
@@ -87,7 +90,9 @@ class _Validation:
     def read(cls, data: Dataset, report: Report) -> "_Validation":
         """At most WATCHED_VIEWS val views of a single instance, evenly spread; where there are many, one view of each
         of at most WATCHED instances, spread over them."""
-        chosen = data.instances[:: math.ceil(len(data.instances) / WATCHED)]
+        seen = {instance.id for instance in data.having("val")}
+        known = [instance for instance in data.having("train") if instance.id in seen]
+        chosen = known[:: math.ceil(len(known) / WATCHED) or 1]
         views = []
         for instance in chosen:
             val = data.views("val", instance.id)

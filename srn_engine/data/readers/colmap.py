@@ -16,7 +16,7 @@ from srn_engine.data.dataset import SPLITS, Dataset, View
 from srn_engine.data.images import picture_size
 from srn_engine.data.lens import Lens
 from srn_engine.data.readers.colmap_files import ColmapCamera, ColmapImage, read_model
-from srn_engine.data.readers.files import by_eighths
+from srn_engine.data.readers.files import by_eighths, inside
 from srn_engine.data.readers.single import single_instance
 from srn_engine.errors import UserError
 
@@ -39,7 +39,7 @@ def open_colmap(root: Path, folder: Path) -> Dataset:
     for image in images:
         if image.camera not in cameras:
             raise UserError(f"{folder} names no camera {image.camera} for {image.name}; export the model again.")
-        picture = root / "images" / image.name
+        picture = inside(root / "images", image.name)
         size = picture_size(picture)
         if (image.camera, size) not in lenses:
             lenses[image.camera, size] = _lens(cameras[image.camera], size, picture)

@@ -1,6 +1,7 @@
 """What the readers of several layouts need: poses, JSON, names, splits."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,15 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no JSON object.")
     return data
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file that a dataset in `root` calls `name`, with / or \\ between folders. UserError where it lies elsewhere:
+    what someone else sent shall not have other files of this computer read."""
+    path = Path(os.path.normpath(root / name.replace("\\", "/")))
+    if not path.is_relative_to(os.path.normpath(root)):
+        raise UserError(f"{root} names {name[:200]}, which lies elsewhere; put the pictures into the dataset's folder.")
+    return path
 
 
 def identifier(name: str) -> str:

@@ -10,7 +10,7 @@ has them, fisheye too) is taken out of the pictures on reading. The black of a p
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from srn_engine.data.colour import ColourFile
 from srn_engine.data.dataset import SPLITS, Dataset, View
 from srn_engine.data.images import picture_size
 from srn_engine.data.lens import Lens
-from srn_engine.data.readers.files import by_eighths, read_json
+from srn_engine.data.readers.files import by_eighths, inside, read_json
 from srn_engine.data.readers.single import single_instance
 from srn_engine.errors import UserError
 
@@ -69,24 +69,20 @@ def _view(path: Path, data: Mapping[str, Any], frame: Mapping[str, Any]) -> View
     picture = _picture(path.parent, said["file_path"])
     lens = _lens(said, picture)
     pose = checked_pose(np.array(said["transform_matrix"], np.float64), f"The pose of {said['file_path']} in {path}")
-    mask = path.parent / said["mask_path"] if "mask_path" in said else None
+    mask = inside(path.parent, said["mask_path"]) if "mask_path" in said else None
     size = lens.intrinsics
     colour = ColourFile(picture, (size.width, size.height), mask, lens=lens if lens.distorts else None)
     camera = Camera(pose @ _OPENGL_TO_OPENCV, lens.pinhole() if lens.distorts else size)
-    return View(_relative(said["file_path"]).with_suffix("").as_posix(), camera, colour)
+    return View(PurePosixPath(said["file_path"].replace("\\", "/")).with_suffix("").as_posix(), camera, colour)
 
 
 def _picture(folder: Path, name: str) -> Path:
     """The file that is meant: NeRF-synthetic leaves out the .png."""
-    path = folder / _relative(name)
+    path = inside(folder, name)
     if path.is_file():
         return path
     found = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
     return next((one for one in found if one.is_file()), found[0] if path.suffix == "" else path)
-
-
-def _relative(name: str) -> Path:
-    return Path(name.replace("\\", "/"))  # as some write on Windows
 
 
 def _lens(said: Mapping[str, Any], picture: Path) -> Lens:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from srn_engine.errors import UserError
 
 VALUE, MEAN, SQUARE = range(3)  # a record: the code, and Adam's moments of it
-_BYTES = 3 * 4  # of a record, for each number of the code
+_NUMBER = 4  # bytes
 
 
 class CodeFile(nn.Module):
@@ -28,11 +28,12 @@ class CodeFile(nn.Module):
         super().__init__()
         self.register_buffer("visits", torch.zeros(len(counts)), persistent=False)
         self._shapes = [(count, channels) for count in counts]
-        self._starts = np.cumsum([0, *counts]) * channels * _BYTES
+        self._starts = np.cumsum([0, *counts]) * channels * 3 * _NUMBER
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (`close` does)
+            # Windows shows it while it is open; what ends so is not the run's.
+            self._file = tempfile.TemporaryFile(dir=folder, suffix=".part")  # noqa: SIM115  (`close` does)
             self._file.truncate(int(self._starts[-1]))
         except OSError as error:
             raise self._unwritable(error) from error
@@ -69,7 +70,7 @@ class CodeFile(nn.Module):
         return {f"{prefix}{number}": partial(self.read, number, part) for number in range(len(self))}
 
     def _place(self, instance: int, part: int) -> int:
-        return int(self._starts[instance]) + part * int(np.prod(self._shapes[instance])) * 4
+        return int(self._starts[instance]) + part * int(np.prod(self._shapes[instance])) * _NUMBER
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"{self._folder} cannot be written ({error}); free some space or choose another folder.")

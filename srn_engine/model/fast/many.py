@@ -1,9 +1,11 @@
 """The `fast` scene of many instances: a grid generated from each one's latent code."""
 
+import copy
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,11 +54,19 @@ class FastManyScene(NeuralScene):
         else:
             self.values = CodeFile(folder, counts, preset.channels)
         self.generator = BrickGenerator(preset.channels, preset.hidden, preset.side, preset.initial_density)
+        # The encoder's codes have a generator of their own, which learns on with it: the first must stay as it is for
+        # the codes that were learned under it.
+        self.guess_generator = copy.deepcopy(self.generator)
         self.encoder = ViewEncoder(preset.channels, preset.side, preset.encoder_widths)
         self.marcher = VolumeMarcher(preset.step, preset.density_scale)
         self.pixel_generator = DiffusePixelGenerator()
         self.semantic_head = self._head(classes) if classes > 1 else None
         self._sums = GradientSums()
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "FastManyScene":
+        self._layouts.clear()  # they are on the device that the hulls are on
+        moved: FastManyScene = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return moved
 
     @classmethod
     def restored(cls, preset: FastManyPreset, state: Mapping[str, Tensor], classes: int) -> "FastManyScene":
@@ -73,8 +83,9 @@ class FastManyScene(NeuralScene):
         hulls = torch.stack([packed(hull(seen.cameras, seen.alphas, self.preset.corners)) for seen in pictures])
         scene = FastManyScene(self.preset, hulls, 1)
         scene.guessed.fill_(True)
-        for name in ("generator", "encoder", "semantic_head"):
+        for name in ("guess_generator", "encoder", "semantic_head"):
             setattr(scene, name, getattr(self, name))
+        scene.generator = self.guess_generator
         scene = scene.to(self.device)
         for number, seen in enumerate(pictures):
             scene.guess(number, seen)
@@ -119,9 +130,9 @@ class FastManyScene(NeuralScene):
             scenes.append(self.grown(values[layout.places], layout))
         return scenes
 
-    def grown(self, values: Tensor, layout: Layout) -> "BrickScene":
-        """The scene whose code has `values` (K, C) at the layout's places."""
-        density, features = self.generator(values, layout.places)
+    def grown(self, values: Tensor, layout: Layout, generator: BrickGenerator | None = None) -> "BrickScene":
+        """The scene whose code has `values` (K, C) at the layout's places; `generator` in place of the scene's own."""
+        density, features = (generator or self.generator)(values, layout.places)
         grid = GeneratedGrid(density, features, layout.links, layout.cells, self._sums)
         return BrickScene(grid, self, values)
 
