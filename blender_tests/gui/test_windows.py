@@ -32,9 +32,13 @@ def built() -> Path:
     return next((ROOT / "dist").glob("srn-*.zip"))
 
 
-@pytest.mark.parametrize("version", [NEWEST, "4.3"])
 @pytest.mark.parametrize(
-    ("script", "arguments", "pictures"), [("click_through", [INTERPRETER], 16), ("interrupted_captures", [], 3)]
+    ("script", "arguments", "pictures", "version"),
+    [
+        ("click_through", [INTERPRETER], 16, NEWEST),
+        ("interrupted_captures", [], 3, NEWEST),
+        ("interrupted_captures", [], 3, "4.3"),
+    ],
 )
 def test_in_a_window(
     script: str, arguments: list[Path], pictures: int, version: str, built: Path, tmp_path: Path
