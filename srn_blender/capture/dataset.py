@@ -163,7 +163,7 @@ class DatasetWriter:
                 self._write_intrinsics(key.instance, key.split)
                 for what, data in files.items():
                     self._write(self.path(key, what), data)
-            except BaseException:
+            except BaseException:  # whatever it is, and it goes on: half a view must not stay
                 self._remove_view(key)
                 raise
             self._whole[key.instance, key.split].add(key.index)

@@ -9,7 +9,7 @@ import bpy
 
 from ..errors import UserError
 from .panel_parts import describe, redraw
-from .tasks import DONE, FAILED, RUNNING, Task
+from .tasks import DONE, FAILED, RUNNING, UNEXPECTED, Task
 
 INTERVAL = 0.05  # seconds between two steps in a window
 
@@ -128,8 +128,8 @@ def take_step(task: Task) -> None:
         task.step()
     except UserError as error:
         task.end(FAILED, str(error))
-    except BaseException:
-        task.end(FAILED, "This failed in an unexpected way: Blender's console has the details.")
+    except BaseException:  # whatever it is, and it goes on: the panel must not wait for ever
+        task.end(FAILED, UNEXPECTED)
         raise
 
 

@@ -21,6 +21,7 @@ from ..engine.transfer import Transfer, TransferCallbacks, TransferProgress
 from ..errors import UserError
 
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
+UNEXPECTED = "This failed in an unexpected way: Blender's console has the details."
 
 
 class Task:
@@ -160,8 +161,8 @@ class JobTask(EngineWork):
             self.end(DONE, self._job.done(result, arrays))
         except UserError as error:
             self.end(FAILED, str(error))
-        except BaseException:
-            self.end(FAILED, "This failed in an unexpected way: Blender's console has the details.")
+        except BaseException:  # whatever it is, and it goes on: the panel must not wait for ever
+            self.end(FAILED, UNEXPECTED)
             raise
 
     def _on_progress(self, state: Mapping[str, Any]) -> None:

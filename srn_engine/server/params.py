@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from srn_engine.cameras import LARGEST_SIDE
 from srn_engine.server.fields import Fields, InvalidParams, finite
 from srn_engine.server.folders import Folders
 from srn_engine.server.names import is_folder_name
 from srn_engine.server.storage import SentFile
 
-MAX_SIDE = 8192  # pixels
 MAX_OFFERED = 4096  # files of one offer: some 500 kB
 PASSES = ("colour", "depth", "normal", "semantic")
 SPLITS = ("train", "val", "test")
@@ -205,7 +205,7 @@ def _camera(value: object) -> Mapping[str, object]:
     camera: dict[str, object] = {"pose": _pose(fields.take("pose"))}
     camera |= {name: fields.number(name, positive=True) for name in ("fl_x", "fl_y")}
     camera |= {name: fields.number(name) for name in ("cx", "cy")}
-    camera |= {name: fields.integer(name, 1, MAX_SIDE) for name in ("width", "height")}
+    camera |= {name: fields.integer(name, 1, LARGEST_SIDE) for name in ("width", "height")}
     fields.end()
     return camera
 

@@ -16,6 +16,7 @@ from srn_engine.tests.scenes import RADIUS, ball_view, look_at_middle
 
 SIZE = Intrinsics(fl_x=38.0, fl_y=38.0, cx=16.0, cy=16.0, width=32, height=32)
 MIDDLE, STRETCH = np.array([2.0, -1.0, 0.5]), 3.0
+PIXELS = {"fl_x": 38.0, "fl_y": 38.0, "cx": 16.0, "cy": 16.0, "w": 32, "h": 32}  # as transforms.json says SIZE
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -113,3 +114,16 @@ def surface_points(count: int = 50) -> np.ndarray:
     """Points on the ball in the world of these datasets."""
     normals = np.random.default_rng(9).normal(size=(count, 3))
     return MIDDLE + STRETCH * RADIUS * normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+def write_transforms(root: Path, shared: dict, frames: list[dict] | None = None, count: int = 10) -> Path:
+    """A transforms.json of pictures images/0.png and so on; `frames` adds to the first of them."""
+    (root / "images").mkdir(parents=True)
+    entries = []
+    for number, pose in enumerate(poses(count)):
+        Image.fromarray(picture(pose)).save(root / "images" / f"{number}.png")
+        entries.append({"file_path": f"images/{number}.png", "transform_matrix": (pose @ OPENGL).tolist()})
+    for entry, more in zip(entries, frames or [], strict=False):
+        entry.update(more)
+    (root / "transforms.json").write_text(json.dumps({**shared, "frames": entries}), encoding="utf-8")
+    return root

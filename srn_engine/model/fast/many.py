@@ -91,14 +91,13 @@ class FastManyScene(NeuralScene):
             scene.guess(number, seen)
         return scene
 
-    def keep_codes_in(self, folder: Path) -> CodeFile:
+    def keep_codes_in(self, folder: Path) -> None:
         """Moves the codes into a file in `folder`, to be learned one at a time."""
         held = [self.values[number] for number in range(len(self.hulls))]
         codes = CodeFile(folder, [len(values) for values in held], self.preset.channels).to(self.device)
         for number, values in enumerate(held):
             codes.write(number, VALUE, values)
         self.values = codes
-        return codes
 
     @torch.no_grad()
     def guess(self, instance: int, seen: PosedPictures) -> None:
