@@ -140,7 +140,7 @@ def _tensors(checkpoint: bytes) -> bytes:
 
 
 def test_a_cancelled_training_there_is_fetched_and_a_lost_host_is_a_sentence(host: Host, scene) -> None:
-    from srn_blender.ui.neural_operators import SRN_OT_train
+    from srn_blender.ui.train_operators import SRN_OT_train
 
     settings = settings_of(scene)
     engine().connect("127.0.0.1", host.port, TOKEN)

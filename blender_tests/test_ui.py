@@ -241,7 +241,7 @@ def test_an_interpreter_without_the_engine_gets_a_sentence(monkeypatch: pytest.M
 
 
 def test_a_cancelled_training_keeps_what_it_learned(settings, interpreter: Path) -> None:
-    from srn_blender.ui.neural_operators import SRN_OT_train
+    from srn_blender.ui.train_operators import SRN_OT_train
 
     bpy.ops.srn.capture_views()
     settings.seconds = 300.0

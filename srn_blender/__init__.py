@@ -9,6 +9,7 @@ from .ui import (
     capture_command,
     capture_operator,
     capture_presets,
+    compare_operators,
     engine_operators,
     inspect_operators,
     inspect_panel,
@@ -18,12 +19,13 @@ from .ui import (
     label_properties,
     long_work,
     menus,
-    neural_operators,
     panels,
     preferences,
     properties,
     rig_panel,
     rig_preview,
+    train_operators,
+    view_operators,
 )
 
 # In the order in which they need each other.
@@ -39,7 +41,9 @@ MODULES = (
     capture_command,
     capture_presets,
     label_operators,
-    neural_operators,
+    train_operators,
+    view_operators,
+    compare_operators,
     inspect_operators,
     panels,
     menus,

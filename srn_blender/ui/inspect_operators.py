@@ -19,8 +19,8 @@ from . import tasks
 from .engine_choice import checked_interpreter
 from .install_operators import StepsTask
 from .long_work import LongWork
-from .neural_operators import show_in_editors, show_thumbnail
 from .properties import folder_of, settings_of
+from .view_operators import show_in_editors, show_thumbnail
 
 STEP = 0.02  # seconds of work at a time
 NAME = "SRN Inspect"  # the image and the text that an inspection makes

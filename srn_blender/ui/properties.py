@@ -6,54 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, PointerProperty, StringProperty
+from bpy.props import PointerProperty
 
-from .. import compat
 from ..errors import UserError
-from ..results import compositor
 from .capture_properties import CaptureProperties
+from .compare_properties import CompareProperties
 from .label_properties import LabelProperties
 from .rig_properties import RigProperties
-
-PRESETS = (
-    ("fast", "Fast", "Good views after a minute, also without a GPU"),
-    ("paper", "Paper", "The networks of Sitzmann et al. 2019; slower, and the views are softer"),
-)
-MODES = tuple((identifier, name, tip) for identifier, name, tip, _ in compositor.MODES)
+from .train_properties import TrainProperties
 
 
-def _show_comparison(settings: SRN_PG_settings, context: Any) -> None:
-    owner = settings.id_data
-    if isinstance(owner, bpy.types.Scene):
-        compositor.select(owner, settings.compare_mode)
-
-
-class SRN_PG_settings(CaptureProperties, LabelProperties, RigProperties, bpy.types.PropertyGroup):
+class SRN_PG_settings(
+    CaptureProperties, LabelProperties, RigProperties, TrainProperties, CompareProperties, bpy.types.PropertyGroup
+):
     """Everything the operators need beyond the scene itself."""
-
-    run_path: StringProperty(
-        name="Run",
-        description="Folder that the training is written into; // is the folder of the saved file",
-        subtype="DIR_PATH",
-        default="//srn/run",
-        options=compat.PATH_OPTIONS,
-    )
-    preset: EnumProperty(name="Preset", description="What is trained, and how", items=PRESETS)
-    seconds: FloatProperty(
-        name="Time",
-        description="How long to train; longer makes a better neural scene",
-        default=60.0,
-        min=1.0,
-        soft_max=3600.0,
-        max=604_800.0,
-        precision=0,
-        step=1000,
-        subtype="TIME_ABSOLUTE",
-        unit="TIME_ABSOLUTE",
-    )
-    compare_mode: EnumProperty(
-        name="Show", description="How Cycles and the neural view are compared", items=MODES, update=_show_comparison
-    )
 
 
 def settings_of(scene: bpy.types.Scene) -> Any:
