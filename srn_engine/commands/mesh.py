@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
         scene = opened.scene_of(instance.id)
         surface = extract(scene, opened.scene, stand_of(opened), args.resolution, args.points, report)
         write_surface(args.out, surface if args.dataset_units else surface.moved(instance.centre, instance.scale))
-        return {"out": str(args.out), "vertices": len(surface.vertices), "triangles": len(surface.triangles)}
+        counts = {"vertices": len(surface.vertices), "triangles": len(surface.triangles)}
+        return {"out": str(args.out), **counts, "watertight": surface.watertight}
 
     result = watched(args, work)
-    return show(args, result, f"{result['vertices']} vertices, {result['triangles']} triangles: {result['out']}")
+    closed = ", watertight" if result["watertight"] else ""
+    return show(args, result, f"{result['vertices']} vertices, {result['triangles']} triangles{closed}: {result['out']}")

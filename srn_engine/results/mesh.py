@@ -37,6 +37,11 @@ class Surface:
     colours: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8] | None
 
+    @property
+    def watertight(self) -> bool:
+        """Whether it holds water: every edge belongs to exactly two triangles, which pass it in opposite ways."""
+        return is_closed(self.triangles)
+
     def moved(self, centre: Sequence[float], scale: float) -> "Surface":
         """The same in other units: each point times `scale` plus `centre`."""
         world = self.vertices.astype(np.float64) * scale + np.asarray(centre)
@@ -67,6 +72,15 @@ def extract(
         triangles = np.empty((0, 3), np.int32)
     colours, labels = _painted(scene, networks, views, vertices, normals, reach_of(resolution))
     return Surface(vertices, normals, triangles, colours, labels)
+
+
+def is_closed(triangles: npt.NDArray[np.integer]) -> bool:
+    """Whether triangles (T, 3) have no border and no edge that more than two share; False without any."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]).astype(np.int64)
+    one_way, other_way = (edges[:, way] @ [1 << 32, 1] for way in ([0, 1], [1, 0]))
+    one_way.sort()
+    other_way.sort()
+    return len(edges) > 0 and bool((np.diff(one_way) > 0).all()) and np.array_equal(one_way, other_way)
 
 
 def _look(scene: Scene, networks: NeuralScene, cameras: Sequence[Camera], report: Report) -> list[DepthView]:

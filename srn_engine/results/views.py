@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Instance
@@ -15,6 +14,7 @@ from srn_engine.errors import UserError
 from srn_engine.model.interfaces import Scene
 from srn_engine.pictures import colour_picture
 from srn_engine.progress import Cancelled, Progress, Report
+from srn_engine.results.mixing import mixed_scene
 from srn_engine.results.view_files import Arrays, write_view, write_whole
 from srn_engine.train.run import Run, picture_over_white, render
 
@@ -54,10 +54,9 @@ def interpolate(
         raise UserError("Name at least two instances to interpolate between.")
     if len(cameras) < len(instances):
         raise UserError(f"The way through {len(instances)} instances needs {len(instances)} frames or more.")
-    ends = torch.stack([run.scene.code(run.info.index(name)).detach() for name in instances])
-    ways = path(ends, len(cameras))
     # One at a time: a scene under its code can be large.
-    views = ((run.scene.condition(code[None])[0], camera) for code, camera in zip(ways, cameras, strict=True))
+    ways = (mixed_scene(run, weights) for weights in steps_between(instances, len(cameras)))
+    views = zip(ways, cameras, strict=True)
     with torch.no_grad():
         seen = _written(run, views, len(cameras), ("colour",), out, report)
         frames = [Image.fromarray(colour_picture(picture_over_white(arrays["colour"]))) for arrays in seen]
@@ -66,20 +65,15 @@ def interpolate(
     return {"out": str(out), "views": len(frames), "animation": str(animation)}
 
 
-def path(codes: Tensor, count: int) -> Tensor:
-    """`count` codes (count, Z) in even steps along the arcs between `codes` (n, Z), both ends among them.
-
-    On an arc a code keeps its length; half-way along a straight line it would be shorter than any that was learned, and
-    what it stands for fainter.
-    """
-    place = torch.linspace(0, len(codes) - 1, count, device=codes.device)
-    start = place.floor().long().clamp(max=len(codes) - 2)
-    share = (place - start)[:, None]
-    one, other = codes[start], codes[start + 1]
-    angle = torch.arccos(F.cosine_similarity(one, other, dim=1).clamp(-1, 1))[:, None]
-    arc = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / torch.sin(angle)
-    straight = (angle < 1e-3) | (angle > torch.pi - 1e-3)  # one direction, or opposite ones: no arc is the shortest
-    return torch.where(straight, torch.lerp(one, other, share), arc)
+def steps_between(instances: Sequence[str], count: int) -> list[dict[str, float]]:
+    """The weights of `count` even steps on the way through `instances`, both ends among them."""
+    weights = []
+    for place in np.linspace(0, len(instances) - 1, count).tolist():
+        start = min(int(place), len(instances) - 2)
+        one, other = instances[start], instances[start + 1]
+        share = place - start
+        weights.append({one: 1.0} if one == other else {one: 1 - share, other: share})
+    return weights
 
 
 def _save_animation(path: Path, frames: Sequence[Image.Image]) -> None:

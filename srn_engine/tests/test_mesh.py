@@ -11,7 +11,7 @@ from srn_engine.errors import UserError
 from srn_engine.model.interfaces import Scene
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.results.fusion import EXTENT
-from srn_engine.results.mesh import Surface, extract
+from srn_engine.results.mesh import Surface, extract, is_closed
 from srn_engine.results.mesh_files import write_surface
 from srn_engine.results.rigs import Stand
 from srn_engine.tests.shapes import Balls, Distance, Shape, ball, box
@@ -44,6 +44,26 @@ def test_a_mesh_is_closed_whole_and_close_to_the_shape(distance: Distance, error
     assert mesh.is_watertight and mesh.volume > 0, "triangles look outwards"
     assert len(mesh.split()) == 1
     assert distance(torch.from_numpy(surface.vertices)).abs().mean() < error * CELL
+
+
+def ring(points: torch.Tensor) -> torch.Tensor:
+    """A torus around z, by its distance."""
+    return torch.stack([points[..., :2].norm(dim=-1) - 0.6, points[..., 2]], dim=-1).norm(dim=-1) - 0.2
+
+
+def test_a_ring_is_watertight_and_keeps_its_hole():
+    surface = mesh_of(Shape(ring))
+    assert surface.watertight and as_trimesh(surface).euler_number == 0
+    assert ring(torch.from_numpy(surface.vertices)).abs().mean() < 0.1 * CELL
+
+
+def test_what_is_not_closed_is_not_watertight():
+    closed = mesh_of(Shape(ball(0.8))).triangles
+    assert is_closed(closed)
+    assert not is_closed(closed[1:]), "a hole"
+    assert not is_closed(np.concatenate([closed, closed[:1]])), "a triangle twice"
+    assert not is_closed(np.concatenate([closed[:1, ::-1], closed[1:]])), "one that looks inwards"
+    assert not is_closed(closed[:0])
 
 
 def test_every_vertex_has_the_colour_normal_and_label_of_its_place():

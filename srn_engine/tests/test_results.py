@@ -17,7 +17,7 @@ from srn_engine.model.presets import Choice, FastPreset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.results.poses import in_dataset_units, read_cameras
 from srn_engine.results.rigs import Stand, around, orbit, stand_of
-from srn_engine.results.views import instance_of, interpolate, path, render_views
+from srn_engine.results.views import instance_of, interpolate, render_views
 from srn_engine.tests.scenes import CLASSES, write_ball
 from srn_engine.tests.shapes import Balls
 from srn_engine.train import options
@@ -187,15 +187,6 @@ def test_the_way_between_instances_ends_at_them(tmp_path: Path):
         assert animation.n_frames == 5 and animation.size == (32, 32)
 
 
-def test_a_path_through_codes_is_even_and_keeps_their_length():
-    half = 0.5**0.5
-    codes = path(torch.tensor([[2.0, 0.0], [0.0, 2.0], [0.0, 4.0]]), 5)
-    expected = [[2.0, 0.0], [2 * half, 2 * half], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0]]
-    torch.testing.assert_close(codes, torch.tensor(expected), atol=1e-5, rtol=0)
-    opposite = path(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 3)
-    torch.testing.assert_close(opposite, torch.tensor([[1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]]))
-
-
 @pytest.mark.parametrize(
     ("radii", "between", "frames", "words"),
     [
@@ -228,9 +219,9 @@ def test_the_commands_render_and_mesh(trained: Path, tmp_path: Path, capsys: pyt
     mesh = str(tmp_path / "it.ply")
     assert main(["mesh", run, "--resolution", "32", "--out", mesh, *device]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["out"] == mesh and found["vertices"] > 500
+    assert found["out"] == mesh and found["vertices"] > 500 and found["watertight"]
     assert main(["mesh", run, "--resolution", "32", "--points", "70", "--out", mesh, *device]) == 0
-    assert json.loads(capsys.readouterr().out) == {"out": mesh, "vertices": 70, "triangles": 0}
+    assert json.loads(capsys.readouterr().out) == {"out": mesh, "vertices": 70, "triangles": 0, "watertight": False}
 
 
 @pytest.mark.parametrize(
