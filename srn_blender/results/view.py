@@ -48,14 +48,7 @@ def read_run(run: Path, source: str) -> Trained:
     source: name of the object or collection that is meant, where there are several; the first counts where none has it.
     Raises UserError where the run cannot be read.
     """
-    path = run / "run.json"
-    described = _read_json(path)
-    version = described.get("version")
-    if described.get("format") != FORMAT or not isinstance(version, int):
-        raise UserError(f"Train again, or choose the folder of a run: {path} describes none.")
-    if version != VERSION:
-        remedy = "Train again" if version < VERSION else "Update the extension"
-        raise UserError(f"{remedy}: {path} is of version {version}, and this extension reads version {VERSION}.")
+    described = describe_run(run)
     try:
         instances, classes = described["instances"], described["classes"]
         instance = next((one for one in instances if one["source"] == source), instances[0])
@@ -68,7 +61,25 @@ def read_run(run: Path, source: str) -> Trained:
             has_labels=len(classes) > 1,
         )
     except (KeyError, IndexError, TypeError, ValueError):
-        raise UserError(f"Train again: {path} is not a run of this version.") from None
+        raise not_a_run(run) from None
+
+
+def describe_run(run: Path) -> dict[str, Any]:
+    """What the run.json in the folder `run` says (docs/run.md); UserError where it is not one of this version."""
+    path = run / "run.json"
+    described = _read_json(path)
+    version = described.get("version")
+    if described.get("format") != FORMAT or not isinstance(version, int):
+        raise UserError(f"Train again, or choose the folder of a run: {path} describes none.")
+    if version != VERSION:
+        remedy = "Train again" if version < VERSION else "Update the extension"
+        raise UserError(f"{remedy}: {path} is of version {version}, and this extension reads version {VERSION}.")
+    return described
+
+
+def not_a_run(run: Path) -> UserError:
+    """What to say of a run.json that lacks what it must hold."""
+    return UserError(f"Train again: {run / 'run.json'} is not a run of this version.")
 
 
 def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:
