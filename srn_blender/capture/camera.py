@@ -74,6 +74,10 @@ class Camera:
         lens = {name: factor * getattr(self, name) for name in ("fl_x", "fl_y", "cx", "cy")}
         return replace(self, **lens, width=width, height=height)
 
+    def part(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The camera of a part of the picture, which begins at the pixel `left`, `top`."""
+        return replace(self, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
+
     def to_json(self) -> dict[str, Any]:
         """The `camera` object of docs/protocol.md."""
         return {
@@ -100,15 +104,21 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object)
 
 
 def camera_in(
-    depsgraph: bpy.types.Depsgraph, render: bpy.types.RenderSettings, camera_object: bpy.types.Object
+    depsgraph: bpy.types.Depsgraph,
+    render: bpy.types.RenderSettings,
+    camera_object: bpy.types.Object,
+    *,
+    in_border: bool = False,
 ) -> Camera:
     """The camera that a render with these settings has where `depsgraph` puts `camera_object`, in Blender units.
 
+    in_border: it sees the inside of the render border alone even where the picture is not cropped to that, as Blender
+    asks it of a render engine.
     Raises UserError where it is no perspective pinhole camera.
     """
     evaluated = camera_object.evaluated_get(depsgraph)
     data: Any = evaluated.data
-    _refuse_unsupported(render, camera_object.name, data)
+    check_supported(render, camera_object.name, data)
     full_width, full_height = _full_size(render)
     aspect = render.pixel_aspect_y / render.pixel_aspect_x
     horizontal = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and full_width >= aspect * full_height)
@@ -116,16 +126,17 @@ def camera_in(
     # A portrait picture with fit AUTO still measures by the sensor's width; only the fit VERTICAL takes its height.
     sensor = data.sensor_height if data.sensor_fit == "VERTICAL" else data.sensor_width
     focal = data.lens / sensor * fitted
-    left, top, width, height = _crop(render, full_width, full_height)
-    return Camera(
+    camera = Camera(
         pose=_rigid_pose(camera_object.name, np.array(evaluated.matrix_world, np.float64)),
         fl_x=focal,
         fl_y=focal / aspect,
-        cx=full_width / 2 - data.shift_x * fitted - left,
-        cy=full_height / 2 + data.shift_y * fitted / aspect - top,
-        width=width,
-        height=height,
+        cx=full_width / 2 - data.shift_x * fitted,
+        cy=full_height / 2 + data.shift_y * fitted / aspect,
+        width=full_width,
+        height=full_height,
     )
+    cropped = render.use_border and (in_border or render.use_crop_to_border)
+    return camera.part(*_border(render, full_width, full_height)) if cropped else camera
 
 
 def use_lens(camera: Camera, render: bpy.types.RenderSettings, data: Any) -> None:
@@ -144,7 +155,8 @@ def use_lens(camera: Camera, render: bpy.types.RenderSettings, data: Any) -> Non
     render.pixel_aspect_x, render.pixel_aspect_y = max(1, 1 / aspect), max(1, aspect)
 
 
-def _refuse_unsupported(render: bpy.types.RenderSettings, name: str, data: Any) -> None:
+def check_supported(render: bpy.types.RenderSettings, name: str, data: Any) -> None:
+    """UserError where the camera `name` with this datablock is no perspective pinhole camera."""
     if getattr(data, "type", None) != "PERSP":
         raise UserError(f"Set the lens type of camera '{name}' to Perspective: other projections are not supported.")
     if data.dof.use_dof:
@@ -159,10 +171,8 @@ def _full_size(render: bpy.types.RenderSettings) -> tuple[int, int]:
     return render.resolution_x * percentage // 100, render.resolution_y * percentage // 100
 
 
-def _crop(render: bpy.types.RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height in pixels of what a render gives of the full picture."""
-    if not (render.use_border and render.use_crop_to_border):
-        return 0, 0, width, height
+def _border(render: bpy.types.RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height in pixels of what the render border holds of the full picture."""
     # In float32 and cut, as Blender does it: otherwise an edge falls on the next pixel now and then.
     left, right = (int(np.float32(edge) * np.float32(width)) for edge in (render.border_min_x, render.border_max_x))
     bottom, top = (int(np.float32(edge) * np.float32(height)) for edge in (render.border_min_y, render.border_max_y))

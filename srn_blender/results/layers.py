@@ -121,7 +121,8 @@ class _Flat:
 def _flatten(layer: Layer) -> _Flat:
     colour = np.asarray(layer.arrays["colour"], np.float32)
     light = np.empty(colour.shape, np.float32)
-    alpha = light[..., 3] = np.clip(colour[..., 3], 0.0, 1.0)
+    alpha: Array = np.clip(colour[..., 3], 0.0, 1.0)
+    light[..., 3] = alpha
     np.multiply(to_linear(colour[..., :3]), alpha[..., None], out=light[..., :3])
     normal, semantic = layer.arrays.get("normal"), layer.arrays.get("semantic")
     return _Flat(
@@ -178,7 +179,7 @@ def _lay(layers: Sequence[_Flat], rows: slice, picture: Picture) -> None:
         light[target], depth[target] = one.light[source], one.depth[source]
         normal[target], semantic[target] = one.normal[source], one.semantic[source]
     seen = np.nonzero((light[..., 3] > 0.0).any(0))
-    stacked = slice(None), *seen
+    stacked: tuple[Any, ...] = slice(None), *seen
     light, depth = light[stacked], depth[stacked]
     combined, chosen, share = _over(light, depth)
     place = rows.start + seen[0], seen[1]
