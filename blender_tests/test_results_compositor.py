@@ -17,7 +17,7 @@ from srn_blender.capture.passes import load_pixels
 from srn_blender.capture.session import capture
 from srn_blender.capture.settings import CaptureSettings
 from srn_blender.errors import UserError
-from srn_blender.results import compositor, images
+from srn_blender.results import compare_group, compositor, images
 
 SIZE = 64
 
@@ -70,15 +70,34 @@ def cycles_passes(scene: bpy.types.Scene, tmp_path: Path) -> dict[str, np.ndarra
     return {"colour": colour, "depth": depth}
 
 
-def show(arrays: dict[str, np.ndarray], scene: bpy.types.Scene, tmp_path: Path, mode: str) -> np.ndarray:
-    images.show(arrays, 1.0, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    compositor.build(scene, mode, depth_range=0.5)
+def show(
+    arrays: dict[str, np.ndarray], scene: bpy.types.Scene, tmp_path: Path, mode: str, chosen: str = ""
+) -> np.ndarray:
+    images.show(arrays, 1.0, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    compositor.build(scene, mode, 0.5, ("background", "leg", "Depth") if "semantic" in arrays else (), chosen)
     return render(scene, tmp_path / mode)
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """The heat map's sRGB colours (..., 3) of values from 0 to 1, interpolated in linear light as the ramp does."""
+    linear = to_linear(compare_group.INFERNO)
+    places = np.linspace(0.0, 1.0, len(linear))
+    mixed = np.stack([np.interp(values, places, linear[:, channel]) for channel in range(3)], -1)
+    return np.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055)
+
+
+def cold(picture: np.ndarray) -> bool:
+    """Whether no pixel of a heat map shows more than an error of 1/255 at full range FULL_DIFFERENCE."""
+    return bool((picture[..., :3] <= heat(np.array(1.01 / 255 / compare_group.FULL_DIFFERENCE)) + 1.01 / 255).all())
 
 
 def on_white(colour: np.ndarray) -> np.ndarray:
     """sRGB straight alpha over white, laid in linear light as the compositor does; sRGB."""
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)[..., :3]
+    linear = to_linear(colour[..., :3])
     linear = linear * colour[..., 3:] + 1.0 - colour[..., 3:]
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
@@ -87,9 +106,9 @@ def test_cycles_own_picture_differs_by_nothing(scene: bpy.types.Scene, tmp_path:
     arrays = cycles_passes(scene, tmp_path)
     assert 0.1 < (arrays["colour"][..., 3] > 0).mean() < 0.9
     difference = show(arrays, scene, tmp_path, "DIFFERENCE")
-    assert difference[..., :3].max() <= 1.0 / 255 + 1e-4
+    assert cold(difference)
     error = show(arrays, scene, tmp_path, "DEPTH_ERROR")
-    assert error[..., :3].max() == 0.0
+    np.testing.assert_allclose(error[..., :3], np.broadcast_to(heat(np.array(0.0)), error[..., :3].shape), atol=1e-6)
 
 
 def test_a_captured_view_loaded_back_is_what_cycles_renders(scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -111,24 +130,64 @@ def test_a_captured_view_loaded_back_is_what_cycles_renders(scene: bpy.types.Sce
     arrays["depth"] = load_pixels(files / "depth" / "000000.exr")[..., 0]
     images.show(arrays, instance["scale"], [[0.0, 0.0, 0.0]])
     compositor.build(scene, "DIFFERENCE", depth_range=0.5)
-    assert render(scene, tmp_path / "difference")[..., :3].max() <= 1.0 / 255 + 1e-4
+    assert cold(render(scene, tmp_path / "difference"))
     compositor.select(scene, "DEPTH_ERROR")
-    assert render(scene, tmp_path / "error")[..., :3].max() <= 1.0 / 255 + 1e-4
+    assert cold(render(scene, tmp_path / "error"))
 
 
 def test_difference_and_depth_error_measure_what_was_changed(scene: bpy.types.Scene, tmp_path: Path) -> None:
     arrays = cycles_passes(scene, tmp_path)
     inside = arrays["colour"][..., 3] == 1.0
     changed = {"colour": arrays["colour"].copy(), "depth": arrays["depth"].copy()}
-    changed["colour"][..., 2] = np.where(inside, changed["colour"][..., 2] + 51 / 255, changed["colour"][..., 2])
+    changed["colour"][..., 2] = np.where(inside, changed["colour"][..., 2] + 15 / 255, changed["colour"][..., 2])
     changed["depth"][inside] += 0.125
     difference = show(changed, scene, tmp_path, "DIFFERENCE")
-    np.testing.assert_allclose(difference[inside][:, 2], 51 / 255, atol=1.01 / 255)
-    assert difference[..., :2].max() <= 1.01 / 255
-    assert difference[~inside][:, :3].max() <= 1.01 / 255
+    # The picture has 8 bits, so that each of the three channels may be half a step off.
+    steps = np.array([13.5, 15.0, 16.5]) / 255 / 3 / compare_group.FULL_DIFFERENCE
+    wanted = heat(steps)
+    assert (difference[inside][:, :3] >= wanted.min(0) - 1.6 / 255).all()
+    assert (difference[inside][:, :3] <= wanted.max(0) + 1.6 / 255).all()
+    assert cold(difference[~inside])
     error = show(changed, scene, tmp_path, "DEPTH_ERROR")
-    srgb_of_a_quarter = 1.055 * 0.25 ** (1 / 2.4) - 0.055
-    np.testing.assert_allclose(error[inside][:, 0], srgb_of_a_quarter, atol=1.01 / 255)
+    np.testing.assert_allclose(
+        error[inside][:, :3], np.broadcast_to(heat(np.array(0.25)), (inside.sum(), 3)), atol=0.01
+    )
+
+
+def test_a_larger_range_makes_the_same_error_colder(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    arrays = cycles_passes(scene, tmp_path)
+    arrays["colour"][...] = (0.0, 0.0, 0.0, 1.0)
+    far = show(arrays, scene, tmp_path, "DIFFERENCE")
+    np.testing.assert_allclose(far[0, 0, :3], heat(np.array(1.0)), atol=1.01 / 255)  # white against black
+    compositor.group_node(scene).inputs[compare_group.DIFFERENCE_RANGE].default_value = 2.0
+    colder = render(scene, tmp_path / "colder")
+    np.testing.assert_allclose(colder[0, 0, :3], heat(np.array(0.5)), atol=1.01 / 255)
+
+
+def test_the_heat_maps_lightness_grows_with_the_error() -> None:
+    colours = heat(np.linspace(0.0, 1.0, 200))
+    luminance = to_linear(colours) @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)  # CIE L*
+    steps = np.diff(lightness)
+    assert (steps > 0).all()
+    assert steps.max() < 3 * steps.mean(), "and evenly: no edge that is not in the error"
+
+
+@pytest.mark.parametrize("position", [0.0, 0.25, 0.75, 1.0])
+def test_the_wipe_can_be_moved(scene: bpy.types.Scene, tmp_path: Path, position: float) -> None:
+    arrays = cycles_passes(scene, tmp_path)
+    arrays["colour"][...] = (0.0, 0.4, 0.8, 1.0)
+    arrays["depth"][...] = np.linspace(1.0, 2.0, SIZE)[:, None]
+    show(arrays, scene, tmp_path, "WIPE")
+    compare_group.set_wipe(position)
+    row = render(scene, tmp_path / "moved")[0]  # of the background, which Cycles leaves white
+    neural = (np.abs(row[:, :3] - (0.0, 0.4, 0.8)) < 2 / 255).all(1)
+    edge = round(SIZE * position)
+    assert neural[edge + 1 :].all() and not neural[: max(edge - 1, 0)].any()
+    compositor.select(scene, "DEPTH")
+    depth = render(scene, tmp_path / "depth")[0, :, 0]
+    if 0.0 < position < 1.0:
+        assert depth[edge + 2 :].min() > 0.99 and depth[: edge - 2].max() < 0.01, "the depths' edge moves with it"
 
 
 def test_wipe_shows_cycles_left_and_neural_right(scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -163,11 +222,41 @@ def test_labels_lie_over_cycles(scene: bpy.types.Scene, tmp_path: Path) -> None:
     np.testing.assert_allclose(labelled[0, 0, :3], (white, 1.0, white), atol=1.01 / 255)
 
 
+def test_each_class_has_a_mask(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    arrays = cycles_passes(scene, tmp_path)
+    ids = np.zeros((SIZE, SIZE), np.uint8)
+    ids[:, :20], ids[50:] = 1, 2
+    arrays["semantic"] = ids
+    for number, name in enumerate(("background", "leg", "Depth")):
+        mask = show(arrays, scene, tmp_path, "MASK", name)
+        np.testing.assert_array_equal(mask[..., :3], np.repeat((ids == number)[..., None], 3, -1).astype(np.float32))
+    outputs = [socket.name for socket in compositor.group_node(scene).outputs]
+    assert outputs == [*compare_group.NEEDED, "Mask background", "Mask leg", "Mask Depth"]
+
+
+def test_what_a_person_links_to_the_comparison_stays_linked(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    arrays = cycles_passes(scene, tmp_path)
+    arrays["semantic"] = np.ones((SIZE, SIZE), np.uint8)
+    show(arrays, scene, tmp_path, "WIPE")
+    tree = compat.compositor_tree(scene)
+    own = compat.add_math(tree, "MULTIPLY")
+    tree.links.new(compositor.group_node(scene).outputs["Mask leg"], own.inputs[0])
+    compositor.build(scene, "WIPE", 0.5, ("background", "leg"))
+    (link,) = own.inputs[0].links
+    assert (link.from_node.name, link.from_socket.name) == (compare_group.GROUP, "Mask leg")
+
+
+def test_the_most_classes_that_there_can_be(scene: bpy.types.Scene) -> None:
+    images.show({"colour": np.zeros((4, 4, 4)), "semantic": np.zeros((4, 4), np.uint8)}, 1.0, np.zeros((256, 3)))
+    compositor.build(scene, "WIPE", 0.5, [f"class {number}" for number in range(256)])
+    assert [socket.name for socket in compositor.group_node(scene).outputs][-1] == "Mask class 255"
+
+
 def test_another_mode_of_the_same_tree(scene: bpy.types.Scene, tmp_path: Path) -> None:
     arrays = cycles_passes(scene, tmp_path)
     first = show(arrays, scene, tmp_path, "WIPE")
     compositor.select(scene, "DIFFERENCE")
-    assert render(scene, tmp_path / "other")[..., :3].max() <= 1.01 / 255
+    assert cold(render(scene, tmp_path / "other"))
     compositor.select(scene, "WIPE")
     np.testing.assert_array_equal(render(scene, tmp_path / "again"), first)
 

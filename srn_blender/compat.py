@@ -20,6 +20,7 @@ PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) els
 
 
 COMPOSITOR_OUTPUT = "NodeGroupOutput" if IS_5 else "CompositorNodeComposite"
+WIPE = "CompositorNodeSplit"
 
 
 class MixNode(NamedTuple):
@@ -105,13 +106,26 @@ def add_alpha_convert(tree: Any, to_straight: bool) -> Any:
     return node
 
 
+def add_colour_ramp(tree: Any) -> Any:
+    """A compositor node that turns a number from 0 to 1 into a colour, by its `color_ramp`."""
+    return tree.nodes.new("ShaderNodeValToRGB" if IS_5 else "CompositorNodeValToRGB")
+
+
 def add_wipe(tree: Any) -> tuple[Any, Any, Any]:
     """A compositor node that shows one picture left of the middle and one right of it: left, right, result."""
-    node = tree.nodes.new("CompositorNodeSplit")
+    node = tree.nodes.new(WIPE)
     if IS_5:
         node.inputs["Rotation"].default_value = -math.pi / 2
     by_id = {socket.identifier: socket for socket in node.inputs}
     return by_id["Image_001"], by_id["Image"], node.outputs[0]
+
+
+def set_wipe(node: Any, position: float) -> None:
+    """Moves the edge of a node that `add_wipe` has made: 0 is the left end of the picture, 1 the right one."""
+    if IS_5:
+        node.inputs["Position"].default_value[0] = position
+    else:
+        node.factor = round(100 * position)
 
 
 # Render passes to files. Without a window nothing else gives pixels.

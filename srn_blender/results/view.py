@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
+from ..capture.background import in_background
 from ..capture.camera import Camera, camera_from_blender
 from ..capture.instance import SURFACES
 from ..errors import UserError
@@ -21,6 +22,7 @@ from . import images
 # What the last neural view shows, kept on its colour image so that it is saved with it.
 VIEW_KEY = "srn_view"
 FORMAT, VERSION = "srn-run", 2  # docs/run.md
+CHECKPOINT = "checkpoint.safetensors"
 MAX_SIZE = 8192  # pixels a side, docs/protocol.md
 # How far the corners of a part's bounding box may lie from the instance's centre, in the radius of the sphere that
 # holds all its points: a box around a ball in the middle reaches the square root of 3.
@@ -32,6 +34,7 @@ class Trained:
     """An instance that a run was trained on.
 
     centre: (3,) and scale: from dataset units to Blender units. palette: (classes, 3), sRGB, by class id.
+    classes: their names, by their ids.
     """
 
     run: Path
@@ -40,6 +43,7 @@ class Trained:
     scale: float
     palette: NDArray[np.float64]
     has_labels: bool
+    classes: tuple[str, ...]
 
 
 def read_run(run: Path, source: str) -> Trained:
@@ -59,6 +63,7 @@ def read_run(run: Path, source: str) -> Trained:
             scale=float(instance["scale"]),
             palette=np.array([entry["colour"] for entry in classes], np.float64).reshape(-1, 3),
             has_labels=len(classes) > 1,
+            classes=tuple(str(entry["name"]) for entry in classes),
         )
     except (KeyError, IndexError, TypeError, ValueError):
         raise not_a_run(run) from None
@@ -100,12 +105,51 @@ def request(camera: Camera, trained: Trained) -> dict[str, Any]:
     return {"instance": trained.instance, "camera": normalised, "passes": passes}
 
 
-def show(arrays: Mapping[str, NDArray[Any]], camera: Camera, trained: Trained) -> dict[str, bpy.types.Image]:
-    """The arrays that answer `request(camera, trained)` as image datablocks, by name."""
-    shown = images.show(arrays, trained.scale, trained.palette)
-    described = {"camera": camera.to_json(), "centre": trained.centre.tolist(), "scale": trained.scale}
+def show(
+    arrays: Mapping[str, NDArray[Any]], camera: Camera, trained: Trained, stamp: str
+) -> Generator[None, None, dict[str, bpy.types.Image]]:
+    """The arrays that answer `request(camera, trained)` as image datablocks, by name, in short steps.
+
+    stamp: as `stamp_of` gave it when they were asked for.
+    """
+    pictures = yield from in_background(lambda: images.encoded(arrays, trained.scale, trained.palette))
+    shown = {name: images.place(name, picture) for name, picture in pictures.items()}
+    described = {
+        "camera": camera.to_json(),
+        "centre": trained.centre.tolist(),
+        "scale": trained.scale,
+        "run": str(trained.run),
+        "instance": trained.instance,
+        "stamp": stamp,
+        "classes": list(trained.classes) if trained.has_labels else [],
+        "palette": trained.palette.tolist(),
+    }
     shown[images.COLOUR][VIEW_KEY] = json.dumps(described)
+    images.show_thumbnail(shown[images.COLOUR], pictures[images.COLOUR].thumbnail)
     return shown
+
+
+def stamp_of(run: Path) -> str:
+    """What tells one state of a run's networks from another; empty where there are none."""
+    try:
+        found = (run / CHECKPOINT).stat()
+    except OSError:
+        return ""
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def is_current(camera: Camera, trained: Trained) -> bool:
+    """Whether the neural view that is shown is of this camera, in Blender units, and of the run as it is now."""
+    shown = _shown()
+    told = [shown.get(key) for key in ("run", "instance", "stamp")]
+    return told == [str(trained.run), trained.instance, stamp_of(trained.run)] and is_of(camera)
+
+
+def shown_classes() -> list[tuple[str, tuple[float, float, float]]]:
+    """Name and colour (sRGB) of the classes of the neural view that is shown, by their ids; none without labels."""
+    shown = _shown()
+    names = shown.get("classes", [])
+    return [(name, (r, g, b)) for name, (r, g, b) in zip(names, shown.get("palette", []), strict=False)]
 
 
 def shown_scale() -> float:

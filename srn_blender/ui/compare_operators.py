@@ -7,10 +7,10 @@ from typing import Any
 import bpy
 
 from ..errors import UserError
-from ..results import compositor, images, view
+from ..results import compare_group, compositor, images, view
 from .properties import settings_of
 
-# The depth error that shows as white, as a part of the instance's radius.
+# The depth error that has the heat map's last colour, as a part of the instance's radius.
 DEPTH_RANGE = 0.1
 
 
@@ -31,7 +31,7 @@ class SRN_OT_compare(bpy.types.Operator):
     def execute(self, context: Any) -> Any:
         scene = context.scene
         try:
-            changes = compositor.build(scene, settings_of(scene).compare_mode, DEPTH_RANGE * view.shown_scale())
+            changes = build_comparison(scene)
             current = scene.camera is not None and view.is_of(view.seen_by(scene, scene.camera))
         except UserError as error:
             self.report({"ERROR"}, str(error))
@@ -45,6 +45,16 @@ class SRN_OT_compare(bpy.types.Operator):
             names = ", ".join(strangers[:3])
             self.report({"WARNING"}, f"Hide from renders what was not captured, or it will differ: {names}")
         return {"FINISHED"}
+
+
+def build_comparison(scene: bpy.types.Scene) -> list[str]:
+    """The comparison as it is chosen in `scene.srn`; returns a sentence for each setting of the scene it changed."""
+    settings = settings_of(scene)
+    classes = [name for name, _ in view.shown_classes()]
+    depth_range = DEPTH_RANGE * view.shown_scale()
+    changes = compositor.build(scene, settings.compare_mode, depth_range, classes, settings.compare_class)
+    compare_group.set_wipe(settings.compare_wipe)
+    return changes
 
 
 class SRN_OT_compare_remove(bpy.types.Operator):

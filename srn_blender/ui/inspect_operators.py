@@ -20,7 +20,7 @@ from .engine_choice import checked_interpreter
 from .install_operators import StepsTask
 from .long_work import LongWork
 from .properties import folder_of, settings_of
-from .view_operators import show_in_editors, show_thumbnail
+from .view_operators import show_in_editors
 
 STEP = 0.02  # seconds of work at a time
 NAME = "SRN Inspect"  # the image and the text that an inspection makes
@@ -59,9 +59,10 @@ class InspectTask(tasks.Task):
 
 def show(found: Inspection) -> None:
     """Puts the drawing into the image SRN Inspect and all sentences into the text SRN Inspect."""
-    image = images.put(NAME, draw(found), is_colour=True)
+    picture = images.encode(draw(found), is_colour=True)
+    image = images.place(NAME, picture)
     show_in_editors(image)
-    show_thumbnail(image)
+    images.show_thumbnail(image, picture.thumbnail)
     text: Any = bpy.data.texts.get(NAME) or bpy.data.texts.new(NAME)
     text.from_string(report(found))
 

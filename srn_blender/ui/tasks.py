@@ -6,7 +6,7 @@ What runs and how the last of each kind ended is kept here, outside the file, fo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,10 +93,13 @@ class EngineTask(Task):
 
 @dataclass(frozen=True)
 class Job:
-    """A job to ask the engine for, and what to do with its end; each returns the sentence for the panel."""
+    """A job to ask the engine for, and what to do with its end; each returns the sentence for the panel.
+
+    `done` may do so in short steps, as a generator that returns it.
+    """
 
     request: JobRequest
-    done: Callable[[Mapping[str, Any], Mapping[str, np.ndarray[Any, Any]]], str]
+    done: Callable[[Mapping[str, Any], Mapping[str, np.ndarray[Any, Any]]], str | Generator[None, None, str]]
     cancelled: Callable[[Mapping[str, Any]], str]
 
 
@@ -146,6 +149,25 @@ class JobTask(EngineWork):
     def __init__(self, kind: str, job: Job, open_engine: Callable[[], None]) -> None:
         super().__init__(kind, open_engine)
         self._job = job
+        self._ending: Generator[None, None, str] | None = None
+        self._left = False  # nobody will call `step` any more
+
+    def step(self) -> None:
+        if self._ending is None:
+            super().step()
+            return
+        try:
+            next(self._ending)
+        except StopIteration as ended:
+            self.end(DONE, str(ended.value))
+
+    def abandon(self) -> None:
+        self._left = True
+        if self._ending is None:
+            super().abandon()
+            return
+        self._ending.close()
+        self.end(CANCELLED, "Ended before its result was shown.")
 
     def begin(self) -> Errand:
         callbacks = JobCallbacks(
@@ -158,7 +180,13 @@ class JobTask(EngineWork):
 
     def _on_done(self, result: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         try:
-            self.end(DONE, self._job.done(result, arrays))
+            ended = self._job.done(result, arrays)
+            if isinstance(ended, str):
+                self.end(DONE, ended)
+                return
+            self._ending = ended
+            while self._left and self.state == RUNNING:
+                self.step()
         except UserError as error:
             self.end(FAILED, str(error))
         except BaseException:  # whatever it is, and it goes on: the panel must not wait for ever

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.props import StringProperty
 
+from ..capture.camera import Camera
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import RENDERED
 from ..errors import UserError
@@ -18,8 +18,6 @@ from .capture_operator import source_in_mind
 from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
-
-THUMBNAIL = 256  # pixels at most
 
 
 class SRN_OT_render_view(LongWork, bpy.types.Operator):
@@ -46,16 +44,7 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
         scene = context.scene
         trained = view.read_run(folder_of(settings_of(scene).run_path, "Run"), source_in_mind(context))
         seen = view.seen_by(scene, self._find_camera(scene))
-
-        def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-            colour = view.show(arrays, seen, trained)[images.COLOUR]
-            show_in_editors(colour)
-            show_thumbnail(colour)
-            return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
-
-        request = JobRequest("render", view.request(seen, trained), {"run": FolderRead(trained.run, RENDERED)})
-        job = tasks.Job(request, done, lambda result: "The rendering was cancelled.")
-        return tasks.JobTask("render", job, lambda: open_engine(context))
+        return tasks.JobTask("render", view_job(seen, trained), lambda: open_engine(context))
 
     def _find_camera(self, scene: Any) -> bpy.types.Object:
         camera = scene.objects.get(self.camera) if self.camera else scene.camera
@@ -64,6 +53,19 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
                 raise UserError(f"Choose another camera: the scene has none named '{self.camera}'.")
             raise UserError("Add a camera to the scene and make it the active one.")
         return camera  # type: ignore[no-any-return]
+
+
+def view_job(camera: Camera, trained: view.Trained) -> tasks.Job:
+    """The job that renders what a camera, in Blender units, sees of a run, and shows it."""
+    stamp = view.stamp_of(trained.run)
+
+    def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Generator[None, None, str]:
+        shown = yield from view.show(arrays, camera, trained, stamp)
+        show_in_editors(shown[images.COLOUR])
+        return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
+
+    request = JobRequest("render", view.request(camera, trained), {"run": FolderRead(trained.run, RENDERED)})
+    return tasks.Job(request, done, lambda result: "The rendering was cancelled.")
 
 
 def show_in_editors(image: bpy.types.Image) -> None:
@@ -76,16 +78,6 @@ def show_in_editors(image: bpy.types.Image) -> None:
                 continue
             if space.image is None or space.image.type == "RENDER_RESULT" or space.image.name.startswith("SRN "):
                 space.image = image
-
-
-def show_thumbnail(image: bpy.types.Image) -> None:
-    """Makes the image's preview, which the panel shows. Blender's own comes later, or not without a window."""
-    pixels = images.pixels_of(image)[::-1]
-    skip = -(-max(pixels.shape[:2]) // THUMBNAIL)
-    small = np.ascontiguousarray(pixels[::skip, ::skip])
-    preview: Any = image.preview_ensure()
-    preview.image_size = small.shape[1], small.shape[0]
-    preview.image_pixels_float.foreach_set(small.ravel())
 
 
 CLASSES = (SRN_OT_render_view,)
