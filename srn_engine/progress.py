@@ -1,7 +1,7 @@
 """How long work tells its caller where it stands, and how the caller stops it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,12 @@ Report = Callable[[Progress], None]
 
 def silent(progress: Progress) -> None:
     """A report function for callers that do not watch."""
+
+
+def part_of(report: Report, start: float, end: float) -> Report:
+    """A report function for work that is the part from `start` to `end` of a longer one."""
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, fraction=start + (end - start) * progress.fraction, eta=None))
+
+    return tell

@@ -96,7 +96,7 @@ class Bench:
 
         def make(folder: Path) -> dict[str, Any]:
             result = fit(run.folder, dataset, folder, FitOptions(views=tuple(views)), self.device, silent)
-            return asdict(Fitted(folder, result["seconds_each"]))
+            return asdict(Fitted(folder, result["seconds"] / len(result["instances"])))
 
         return Fitted(**self._once(f"{run.folder.name}-fit-{'-'.join(map(str, views))}", make))
 

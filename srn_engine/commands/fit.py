@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="a run of several instances")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="posed views of the new ones")
     parser.add_argument("--out", type=Path, required=True, metavar="FITTED", help="folder for the run of the new ones")
-    parser.add_argument("--views", type=int, default=1, help="how many views of each (default: %(default)s)")
+    parser.add_argument("--views", type=int, metavar="N", help="how many views of each (default: all)")
     parser.add_argument("--steps", type=int, help="steps on the codes (default: as the preset says)")
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS", help="steps on all weights afterwards")
     parser.add_argument("--labels", action="store_true", help="fit to label maps alone; colours come with them")
@@ -23,5 +23,14 @@ def run(args: argparse.Namespace) -> int:
 
     options = FitOptions(args.views, args.steps, refine=args.refine, labels=args.labels)
     result = watched(args, lambda report: fit(args.run_folder, args.dataset, args.out, options, args.device, report))
-    line = f"{result['instances']} instances, {result['seconds_each']:.2f} s each: {result['run']}"
-    return show(args, result, line)
+    return show(args, result, _told(result))
+
+
+def _told(result: dict[str, Any]) -> str:
+    """A line for each instance, and one for the run."""
+    lines = []
+    for one in result["instances"]:
+        unseen = one["agreement_psnr"]
+        others = "" if unseen is None else f", {unseen:.1f} dB where it was left out"
+        lines.append(f"{one['id']}: {one['sure']:.0%} sure; {one['seen_psnr']:.1f} dB in the views given{others}")
+    return "\n".join([*lines, f"{len(lines)} instances in {result['seconds']:.2f} s: {result['run']}"])

@@ -37,4 +37,6 @@ def run(args: argparse.Namespace) -> int:
 
     result = watched(args, work)
     closed = ", watertight" if result["watertight"] else ""
-    return show(args, result, f"{result['vertices']} vertices, {result['triangles']} triangles{closed}: {result['out']}")
+    return show(
+        args, result, f"{result['vertices']} vertices, {result['triangles']} triangles{closed}: {result['out']}"
+    )

@@ -96,7 +96,7 @@ def test_a_new_instance_from_one_view(new_ball: Path, trained: Path, tmp_path: P
     psnr = {}
     for name, steps in (("guessed", 0), ("fitted", 30)):
         result = fit(trained, new_ball, tmp_path / name, FitOptions(views=[1], steps=steps), CPU, silent)
-        assert result["instances"] == 1 and result["seconds_each"] > 0
+        assert [one["id"] for one in result["instances"]] == ["new"] and result["seconds"] > 0
         views = evaluate(tmp_path / name, new_ball, "train", None, CPU, silent)["metrics"]["views"]
         psnr[name] = [view["psnr"] for view in views]
     assert psnr["fitted"][1] > psnr["guessed"][1]

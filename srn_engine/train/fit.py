@@ -14,7 +14,8 @@ from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.model.interfaces import NeuralScene, PosedPictures
 from srn_engine.model.presets import FastManyPreset, FastPreset
-from srn_engine.progress import Progress, Report
+from srn_engine.progress import Progress, Report, part_of
+from srn_engine.train.certainty import Certainty, agreement, seen_psnr
 from srn_engine.train.learners import view_loss
 from srn_engine.train.run import Run, Trained
 
@@ -23,12 +24,12 @@ from srn_engine.train.run import Run, Trained
 class FitOptions:
     """What a fit starts from and how far it goes.
 
-    views: how many of each instance's train views, evenly spread, or their numbers. steps, rate: of Adam on the codes;
-    None for what the preset says. refine: steps on all weights afterwards. labels: whether the code is found from label
-    maps alone (Kohli et al. 2020, section 4.3), colours coming with it.
+    views: how many of each instance's train views, evenly spread, or their numbers; None for all. steps, rate: of Adam
+    on the codes; None for what the preset says. refine: steps on all weights afterwards. labels: whether the code is
+    found from label maps alone (Kohli et al. 2020, section 4.3), colours coming with it.
     """
 
-    views: int | Sequence[int] = 1
+    views: int | Sequence[int] | None = None
     steps: int | None = None
     rate: float | None = None
     refine: int = 0
@@ -44,20 +45,30 @@ def fit(
 ) -> dict[str, Any]:
     """Fits every instance of a dataset and leaves a run of these instances in `out`; returns the job's result.
 
-    UserError where the run has no codes, or the dataset no train views.
+    Of each instance it says how sure it is. UserError where the run has no codes, or the dataset no train views.
     """
     trained = Run.load(run, device)
     data = open_dataset(dataset)
     instances = data.having("train")
     if not instances:
         raise UserError(f"{dataset} has no train views to fit to.")
-    pools = [_pool(data.views("train", instance.id), options, trained, device) for instance in instances]
+    views = [_chosen(data.views("train", instance.id), options.views) for instance in instances]
+
+    def fit_to(given: Sequence[Views], asked: FitOptions, part: tuple[float, float]) -> NeuralScene:
+        pools = [_pool(of_one, trained, device) for of_one in given]
+        return fitted(trained, pools, asked, part_of(report, *part))
+
+    # First: what is refined afterwards would know the views that are left out.
+    agreed = agreement(views, lambda given: fit_to(given, replace(options, refine=0), (0.0, 0.5)))
+    pools = [_pool(of_one, trained, device) for of_one in views]
     start = time.perf_counter()
-    scene = fitted(trained, pools, options, report)
+    scene = fitted(trained, pools, options, part_of(report, 0.5, 1.0))
     seconds = time.perf_counter() - start
+    sure = [Certainty(seen_psnr(scene, number, of_one), agreed[number]) for number, of_one in enumerate(views)]
     info = replace(trained.info, dataset=dataset.resolve(), instances=instances)
     Run.create(out, info, scene).save(scene, Trained())
-    return {"run": str(out), "instances": len(instances), "seconds": seconds, "seconds_each": seconds / len(instances)}
+    told = [{"id": one.id, **known.to_json()} for one, known in zip(instances, sure, strict=True)]
+    return {"run": str(out), "seconds": seconds, "instances": told}
 
 
 def fitted(run: Run, pools: Sequence[RayPool], options: FitOptions, report: Report) -> NeuralScene:
@@ -100,17 +111,18 @@ def pictures_of(pool: RayPool, grey: bool = False) -> PosedPictures:
     return PosedPictures(pool.cameras, colours, alphas)
 
 
-def _pool(views: Views, options: FitOptions, run: Run, device: torch.device) -> RayPool:
+def _pool(views: Views, run: Run, device: torch.device) -> RayPool:
     everywhere = not isinstance(run.info.preset, FastManyPreset)
-    chosen = views.only(_chosen(len(views), options.views)).shifted(0.5 - run.scene.pixel_centre)
-    return RayPool(chosen, device, everywhere)
+    return RayPool(views.shifted(0.5 - run.scene.pixel_centre), device, everywhere)
 
 
-def _chosen(count: int, views: int | Sequence[int]) -> list[int]:
-    """The numbers of the views to fit to; UserError where there are not so many."""
-    if isinstance(views, int):
-        views = [round(n * (count - 1) / max(views - 1, 1)) for n in range(views)]
-    numbers = list(views)
-    if not numbers or max(numbers) >= count or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+def _chosen(views: Views, wanted: int | Sequence[int] | None) -> Views:
+    """The views to fit to; UserError where there are not so many."""
+    count = len(views)
+    if wanted is None:
+        return views
+    if isinstance(wanted, int):
+        wanted = [round(n * (count - 1) / max(wanted - 1, 1)) for n in range(wanted)]
+    if not wanted or max(wanted) >= count or min(wanted) < 0 or len(set(wanted)) < len(wanted):
         raise UserError(f"There are {count} views to fit to, numbered from 0; choose some of them, each once.")
-    return numbers
+    return views.only(wanted)
