@@ -92,6 +92,7 @@ class Outcome:
         self.calls: list[tuple[str, object]] = []
         self.progress: list[dict] = []
         self.arrays: dict = {}
+        self.previews: list[tuple[int, dict]] = []
 
     def run(self, engine: Engine, method: str, params: dict) -> JobHandle:
         return engine.run_job(
@@ -101,6 +102,7 @@ class Outcome:
             done=self._done,
             failed=lambda sentence: self.calls.append(("failed", sentence)),
             cancelled=lambda result: self.calls.append(("cancelled", result)),
+            preview=lambda step, arrays: self.previews.append((step, arrays)),
         )
 
     def _done(self, result: dict, arrays: dict) -> None:

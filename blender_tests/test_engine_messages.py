@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from srn_blender.engine import messages
-from srn_blender.engine.messages import Answer, BadMessage, JobChange
+from srn_blender.engine.messages import Answer, BadMessage, JobChange, Previewed
 
 
 def npy(array: np.ndarray, version: tuple[int, int] = (1, 0), pickled: bool = False) -> bytes:
@@ -45,6 +45,10 @@ def test_an_array_is_read_exactly_and_without_a_copy():
         ("depth", npy(COLOUR)),
         ("semantic", npy(COLOUR[..., 0])),
         ("alpha", npy(COLOUR)),
+        ("vertices", npy(COLOUR)),
+        ("vertices", npy(COLOUR[0])),
+        ("labels", npy(COLOUR[0, :, 0])),
+        ("triangles", npy(COLOUR[0, :, :3])),
         ("colour", "text"),
         ("colour", b""),
     ],
@@ -83,6 +87,9 @@ def test_broken_arrays_raise_nothing_else():
         json.dumps({"method": "job", "params": []}),
         json.dumps({"method": "job", "params": {"job": "1", "state": "done"}}),
         json.dumps({"method": "job", "params": {"job": 1}}),
+        json.dumps({"method": "preview", "params": {"job": 1, "arrays": ["colour"]}}),
+        json.dumps({"method": "preview", "params": {"job": 1, "step": 2}}),
+        json.dumps({"method": "preview", "params": {"job": 1, "step": 2, "arrays": "colour"}}),
         json.dumps({"id": 1, "result": "x" * 2**20}),
     ],
 )
@@ -100,6 +107,8 @@ def test_messages_are_told_apart():
     assert isinstance(change, JobChange) and change.array_names == ["depth", "colour"]
     with pytest.raises(BadMessage):
         _ = JobChange({"result": {"arrays": [1]}}).array_names
+    shown = {"job": 3, "step": 812, "seconds": 10.2, "arrays": ["colour"]}
+    assert messages.decode(json.dumps({"method": "preview", "params": shown})) == Previewed(3, 812, ["colour"])
 
 
 def test_a_piece_of_a_file_comes_with_its_answer():
@@ -110,7 +119,7 @@ def test_a_piece_of_a_file_comes_with_its_answer():
             messages.decode(broken)
 
 
-@pytest.mark.parametrize(("version", "side"), [(0, "engine"), (2, "add-on"), (None, "engine"), ("2", "engine")])
+@pytest.mark.parametrize(("version", "side"), [(1, "engine"), (3, "add-on"), (None, "engine"), ("3", "engine")])
 def test_the_side_to_update_is_the_older_one(version, side):
     assert messages.check_version({"protocol": messages.PROTOCOL}) is None
     assert f"update the {side}." in messages.check_version({"protocol": version})

@@ -48,7 +48,7 @@ def engine(other) -> Iterator[Engine]:
 
 def train_there(engine: Engine, folder: Path, run: Path, **params: object) -> tuple[Errand, Told]:
     told = Told()
-    request = JobRequest("train", {"seconds": 60, "steps": 600} | params, {"dataset": FolderRead(folder)}, run)
+    request = JobRequest("train", {"seconds": 60, "steps": 600} | params, {"dataset": FolderRead(folder)}, {"run": run})
     return Errand(engine, request, told.of_errand()), told
 
 
@@ -134,7 +134,7 @@ def test_an_engine_that_takes_paths_is_sent_nothing(tmp_path: Path) -> None:
     with job_engine() as here, connected(here.port) as engine:
         assert engine.message.endswith(" If it is on another computer, start it there with --storage DIR.")
         told = Told()
-        request = JobRequest("train", {"seconds": 0.1}, {"dataset": FolderRead(tmp_path)}, tmp_path / "run")
+        request = JobRequest("train", {"seconds": 0.1}, {"dataset": FolderRead(tmp_path)}, {"run": tmp_path / "run"})
         Errand(engine, request, told.of_errand())
         end, result = told.end(engine)
         assert end == "done" and result["run"] == str(tmp_path / "run") and not (tmp_path / "run").exists()

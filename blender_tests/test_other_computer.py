@@ -109,7 +109,7 @@ def test_the_loop_there_gives_what_it_gives_here(host: Host, scene, tmp_path: Pa
     try:
         for name, asked in (("there", engine()), ("here", here)):
             folder = tmp_path / name
-            done(asked, JobRequest("train", {"steps": STEPS, "seed": 1}, {"dataset": dataset}, folder))
+            done(asked, JobRequest("train", {"steps": STEPS, "seed": 1}, {"dataset": dataset}, {"run": folder}))
             trained[name] = (folder / "checkpoint.safetensors").read_bytes()
         seen = view.seen_by(scene, scene.camera)
         request = view.request(seen, view.read_run(tmp_path / "there", "Cube"))
@@ -118,7 +118,7 @@ def test_the_loop_there_gives_what_it_gives_here(host: Host, scene, tmp_path: Pa
             for asked, view_files in ((engine(), ("run.json", "checkpoint.safetensors")), (here, ()))
         ]
         folder = tmp_path / "there"
-        done(here, JobRequest("train", {"steps": STEPS, "seed": 2}, {"dataset": dataset}, folder))
+        done(here, JobRequest("train", {"steps": STEPS, "seed": 2}, {"dataset": dataset}, {"run": folder}))
         trained["later"] = (folder / "checkpoint.safetensors").read_bytes()
     finally:
         here.close(20)

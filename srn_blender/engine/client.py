@@ -5,7 +5,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection
@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from ..errors import UserError
 from . import messages
 from .connection import greet, open_connection
-from .messages import Answer, BadMessage, JobChange
+from .messages import Answer, BadMessage, JobChange, Previewed
 from .process import Address
 
 
@@ -32,7 +32,7 @@ class Lost:
     sentence: str
 
 
-Event = Ready | Answer | JobChange | Lost
+Event = Ready | Answer | JobChange | Previewed | Lost
 
 
 class Host(Protocol):
@@ -139,9 +139,9 @@ class Client:
                 await websocket.send(await self._outbox.get())
 
 
-async def _receive(websocket: ClientConnection) -> Answer | JobChange:
+async def _receive(websocket: ClientConnection) -> Answer | JobChange | Previewed:
     message = messages.decode(await websocket.recv())
     if isinstance(message, Answer):
         return message
     arrays = {name: messages.decode_array(name, await websocket.recv()) for name in message.array_names}
-    return JobChange(message.state, arrays)
+    return replace(message, arrays=arrays)

@@ -15,16 +15,12 @@ import numpy as np
 
 from ..errors import UserError
 from .client import Client, Event, Host, Lost, OtherHost, Ready
-from .jobs import JobCallbacks, JobHandle
-from .messages import Answer, JobChange, Json, encode_request
+from .jobs import JobCallbacks, JobHandle, ignore
+from .messages import Answer, JobChange, Json, Previewed, encode_request
 from .process import Address, EngineProcess, check_interpreter
 from .transfer import Transfer, TransferCallbacks, TransferEnd, Work
 
 STOPPED, STARTING, READY, FAILED = "stopped", "starting", "ready", "failed"
-
-
-def _ignore(news: object) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -107,18 +103,18 @@ class Engine:
         done: Callable[[Json, Mapping[str, np.ndarray]], None],
         failed: Callable[[str], None],
         cancelled: Callable[[Json], None],
-        progress: Callable[[Json], None] = _ignore,
+        progress: Callable[[Json], None] = ignore,
+        preview: Callable[[int, Mapping[str, np.ndarray]], None] = ignore,
     ) -> JobHandle:
-        """Starts a job (`train`, `render`, `evaluate`). UserError where no engine is ready.
+        """Starts a job, or follows one that runs already (`follow`). UserError where no engine is ready.
 
-        `progress` gets each `job` notification while the job waits or runs. Exactly one of these follows: `done`
-        (result, arrays by name), `failed` (a sentence) or `cancelled` (a result that says what was kept, maybe {}).
+        The callbacks are those of JobCallbacks.
         """
-        handle = JobHandle(method, lambda number: self.request("cancel", {"job": number}, _ignore, _ignore))
-        callbacks = JobCallbacks(progress, done, failed, cancelled)
+        handle = JobHandle(method, lambda number: self.request("cancel", {"job": number}, ignore, ignore))
+        callbacks = JobCallbacks(progress, done, failed, cancelled, preview)
 
         def taken(result: Json) -> None:
-            self._take(handle, result.get("job"))
+            self._take(handle, result)
 
         def refused(sentence: str) -> None:
             self._fail(handle, sentence)
@@ -185,6 +181,9 @@ class Engine:
                 self._answered(event)
             case JobChange():
                 self._changed(event)
+            case Previewed():
+                for handle in self._with_number(event.job):
+                    self._call(self._jobs[handle].preview, event.step, event.arrays)
             case Lost(sentence):
                 self._leave(FAILED, sentence, sentence)
 
@@ -197,7 +196,9 @@ class Engine:
         else:
             self._call(request.done, answer.result if isinstance(answer.result, dict) else {})
 
-    def _take(self, handle: JobHandle, number: object) -> None:
+    def _take(self, handle: JobHandle, result: Json) -> None:
+        """Takes the answer to a job's request: its number, and of a job that is followed all its state."""
+        number = result.get("job")
         if handle not in self._jobs:
             return  # the connection was lost meanwhile
         if type(number) is not int:
@@ -206,20 +207,26 @@ class Engine:
             )
             return
         handle.taken(number)
+        if isinstance(result.get("state"), str):
+            self._set(handle, JobChange(result))
+
+    def _with_number(self, number: object) -> list[JobHandle]:
+        """Our handles of a job; none where it is another connection's, several where it is followed twice."""
+        return [handle for handle in self._jobs if handle.number == number]
 
     def _changed(self, change: JobChange) -> None:
-        state = change.state
-        handle = next((handle for handle in self._jobs if handle.number == state["job"]), None)
-        if handle is None:
-            return  # a job of an earlier connection
-        handle.progress = state
-        handle.state = str(state["state"])
-        result = state.get("result")
+        for handle in self._with_number(change.state["job"]):
+            self._set(handle, change)
+
+    def _set(self, handle: JobHandle, change: JobChange) -> None:
+        handle.progress = change.state
+        handle.state = str(change.state["state"])
+        result = change.state.get("result")
         handle.result = result if isinstance(result, dict) else {}
         if not handle.ended:
-            self._call(self._jobs[handle].progress, state)
+            self._call(self._jobs[handle].progress, change.state)
         elif handle.state == "failed":
-            self._fail(handle, str(state.get("error")))
+            self._fail(handle, str(change.state.get("error")))
         elif handle.state == "done":
             handle.arrays = change.arrays
             self._call(self._jobs.pop(handle).done, handle.result, handle.arrays)

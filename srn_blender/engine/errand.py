@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +33,13 @@ class FolderRead:
 class JobRequest:
     """What to ask for: a method and its params, the folders among them apart, by the params' names.
 
-    run: the folder that a training writes.
+    writes: the folders that the job writes. Of `follow`, those of the job that is followed, to be fetched at its end.
     """
 
     method: str
     params: Mapping[str, object]
     reads: Mapping[str, FolderRead] = field(default_factory=dict)
-    run: Path | None = None
+    writes: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Errand:
@@ -81,13 +81,14 @@ class Errand:
         return self._transfer(work, sent, self._callbacks.failed, lambda: self._callbacks.cancelled({}))
 
     def _run_job(self) -> JobHandle:
-        callbacks = self._callbacks
-        if self._job.run is not None and self._engine.has_storage:
-            self._params["run"] = HostRun.begin(self._job.run).name
-            callbacks = JobCallbacks(callbacks.progress, self._trained, self._not_trained, self._cut)
-        elif self._job.run is not None:
-            HostRun.begin_here(self._job.run)
-            self._params["run"] = str(self._job.run)
+        callbacks, there = self._callbacks, self._engine.has_storage
+        if there and self._job.writes:
+            callbacks = replace(callbacks, done=self._made, failed=self._not_made, cancelled=self._cut)
+        if self._job.method != "follow":
+            for name, folder in self._job.writes.items():
+                self._params[name] = HostRun.begin(folder).name if there else str(folder)
+                if not there:
+                    HostRun.begin_here(folder)
         return self._engine.run_job(
             self._job.method,
             self._params,
@@ -95,29 +96,39 @@ class Errand:
             done=callbacks.done,
             failed=callbacks.failed,
             cancelled=callbacks.cancelled,
+            preview=callbacks.preview,
         )
 
-    def _trained(self, result: Json, arrays: Mapping[str, np.ndarray]) -> None:
-        self._fetch(lambda: self._callbacks.done(result, arrays))
+    def _made(self, result: Json, arrays: Mapping[str, np.ndarray]) -> None:
+        self._fetch(list(self._job.writes.values()), lambda: self._callbacks.done(result, arrays))
 
-    def _not_trained(self, sentence: str) -> None:
+    def _not_made(self, sentence: str) -> None:
         lost = not self._engine.has_storage  # nothing is told of an engine that is no longer there
-        self._callbacks.failed(f"{sentence} The training goes on there: press Fetch Run later." if lost else sentence)
+        goes_on = "The training goes on there: press Fetch Run later."
+        if "report" in self._job.writes:
+            goes_on = "Ask for the report again once it is connected."
+        self._callbacks.failed(f"{sentence} {goes_on}" if lost else sentence)
 
     def _cut(self, result: Json) -> None:
         if "run" in result:
-            self._fetch(lambda: self._callbacks.cancelled(result))
+            self._fetch(list(self._job.writes.values()), lambda: self._callbacks.cancelled(result))
         else:
             self._callbacks.cancelled(result)
 
-    def _fetch(self, fetched: Callable[[], None]) -> None:
-        assert self._job.run is not None
-        work = functools.partial(fetch_run, folder=self._job.run)
+    def _fetch(self, folders: Sequence[Path], fetched: Callable[[], None]) -> None:
+        """Fetches one folder after the other."""
+        if not folders:
+            fetched()
+            return
+        first, *rest = folders
+        work = functools.partial(fetch_run, folder=first)
         later = "The run is kept on the other computer: press Fetch Run."
+        if "report" in self._job.writes:
+            later = "Ask for the report again."
         self._go_on(
             lambda: self._transfer(
                 work,
-                lambda folder: fetched(),
+                lambda folder: self._fetch(rest, fetched),
                 lambda sentence: self._callbacks.failed(f"{sentence} {later}"),
                 lambda: self._callbacks.failed(f"Fetching was cancelled. {later}"),
             )

@@ -1,4 +1,4 @@
-"""Fetches a run from an engine on another computer into a folder here, and remembers which run it is there."""
+"""Fetches what a job wrote on another computer into a folder here, and remembers what that is called there."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .transfer import WINDOW, Line, Teller
 
 RENDERED = ("run.json", "checkpoint.safetensors")  # what a run needs in order to be rendered
 FETCHED = (*RENDERED, "metrics.jsonl")  # what a training needs to go on stays there: it is twice the rest
+REPORT = ("report.html", "compare.png")
 NOTE = "host.json"
 
 
@@ -73,7 +74,7 @@ class _Listed:
 
 
 async def fetch_run(line: Line, teller: Teller, folder: Path) -> str:
-    """Fetches the run that was trained there for `folder`, and goes on with what had come; returns the folder.
+    """Fetches the run or report that was made there for `folder`, and goes on with what had come; returns the folder.
 
     What an earlier training left in the folder is moved to `previous`. UserError where there is nothing to fetch.
     """
@@ -103,10 +104,12 @@ async def _list(line: Line, name: str) -> list[_Listed]:
     told = (await line.ask("folder.list", {"folder": name})).get("files")
     if not isinstance(told, list):
         raise BadMessage("a folder was listed as something else")
-    listed = [_listed(file) for file in told if isinstance(file, dict) and file.get("path") in FETCHED]
-    if not {file.path for file in listed}.issuperset(RENDERED):
+    known = (*FETCHED, *REPORT)
+    listed = [_listed(file) for file in told if isinstance(file, dict) and file.get("path") in known]
+    paths = {file.path for file in listed}
+    if not paths.issuperset(RENDERED) and not paths.issuperset(REPORT):
         raise UserError("The run has learned nothing yet: wait until its training has saved something, then fetch it.")
-    return sorted(listed, key=lambda file: FETCHED.index(file.path))
+    return sorted(listed, key=lambda file: known.index(file.path))
 
 
 def _listed(file: Json) -> _Listed:

@@ -48,9 +48,18 @@ class JobHandle:
             self.cancel()
 
 
+def ignore(*news: object) -> None:
+    """A callback that does nothing."""
+
+
 @dataclass(frozen=True)
 class JobCallbacks:
+    """What a job's owner is told: `progress` (a `job` notification) often, and `preview` (the step, arrays by name)
+    where the job shows itself; then exactly one of `done` (result, arrays by name), `failed` (a sentence) and
+    `cancelled` (a result that says what was kept, maybe {})."""
+
     progress: Callable[[Json], None]
     done: Callable[[Json, Mapping[str, np.ndarray]], None]
     failed: Callable[[str], None]
     cancelled: Callable[[Json], None]
+    preview: Callable[[int, Mapping[str, np.ndarray]], None] = ignore

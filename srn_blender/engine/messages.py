@@ -8,13 +8,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-PROTOCOL = 1
+PROTOCOL = 2
 CLIENT = "SRN for Blender"
 MAX_TEXT = 2**20  # bytes of one text frame
 MAX_BINARY = 2**30 + 4096  # bytes of one binary frame: an array and its header
 MAX_PIECE = 2**20 - 4096  # bytes of a piece of a file
 
-_ARRAYS = {"colour": ("<f4", 4), "depth": ("<f4", None), "normal": ("<f4", 3), "semantic": ("|u1", None)}
+# By name: the type, how many lengths are free, and those that are not. A picture has pixels, but a cloud no triangles.
+_ARRAYS = {
+    "colour": ("<f4", 2, (4,)),
+    "depth": ("<f4", 2, ()),
+    "normal": ("<f4", 2, (3,)),
+    "semantic": ("|u1", 2, ()),
+    "vertices": ("<f4", 1, (3,)),
+    "normals": ("<f4", 1, (3,)),
+    "triangles": ("<i4", 1, (3,)),
+    "colours": ("|u1", 1, (3,)),
+    "labels": ("|u1", 1, ()),
+}
 
 Json = dict[str, object]
 
@@ -44,10 +55,17 @@ class JobChange:
     def array_names(self) -> list[str]:
         """The arrays whose binary frames follow."""
         result = self.state.get("result")
-        names = result.get("arrays", []) if isinstance(result, dict) else []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise BadMessage("its list of arrays is none")
-        return names
+        return _names(result.get("arrays", []) if isinstance(result, dict) else [])
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """A `preview` notification: what the training `job` showed after `step` steps; arrays as in JobChange."""
+
+    job: int
+    step: int
+    array_names: list[str]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def encode_request(number: int, method: str, params: Mapping[str, object]) -> str:
@@ -73,7 +91,7 @@ def check_version(info: Mapping[str, object]) -> str | None:
     return f"The add-on speaks protocol {PROTOCOL} and the engine protocol {version}: update the {older}."
 
 
-def decode(frame: str | bytes) -> Answer | JobChange:
+def decode(frame: str | bytes) -> Answer | JobChange | Previewed:
     """What a frame says; BadMessage where it says nothing the protocol knows, or is an array."""
     if isinstance(frame, bytes):
         return _with_piece(frame)
@@ -83,7 +101,18 @@ def decode(frame: str | bytes) -> Answer | JobChange:
         if type(params.get("job")) is not int or not isinstance(params.get("state"), str):
             raise BadMessage("a job has no number or no state")
         return JobChange(params)
+    if message.get("method") == "preview" and isinstance(params, dict):
+        job, step = params.get("job"), params.get("step")
+        if type(job) is not int or type(step) is not int:
+            raise BadMessage("a preview has no job or no step")
+        return Previewed(job, step, _names(params.get("arrays")))
     return _answer(message)
+
+
+def _names(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise BadMessage("a list of arrays is none")
+    return value
 
 
 def _with_piece(frame: bytes) -> Answer:
@@ -122,13 +151,16 @@ def _answer(message: Json) -> Answer:
 def decode_array(name: str, frame: str | bytes) -> np.ndarray:
     """The array `name` in a `.npy` frame, without a copy; BadMessage where it is not as the protocol says.
 
-    `colour` (H, W, 4), `depth` (H, W) and `normal` (H, W, 3) are float32, `semantic` (H, W) is uint8.
+    Of a picture: `colour` (H, W, 4), `depth` (H, W) and `normal` (H, W, 3) are float32, `semantic` (H, W) is uint8.
+    Of a surface: `vertices` (V, 3) and `normals` (V, 3) are float32, `triangles` (T, 3) is int32, `colours` (V, 3) and
+    `labels` (V,) are uint8.
     """
     if isinstance(frame, str) or name not in _ARRAYS:
         raise BadMessage(f"an array {name!r} was announced and something else came")
-    dtype, channels = _ARRAYS[name]
+    dtype, free, rest = _ARRAYS[name]
     shape, fortran, found, start = _header(name, frame)
-    good_shape = len(shape[:2]) == 2 and min(shape) > 0 and shape[2:] == (() if channels is None else (channels,))
+    least = 1 if free == 2 else 0
+    good_shape = len(shape[:free]) == free and min(shape[:free]) >= least and shape[free:] == rest
     # np.frombuffer never unpickles, but an array of objects is refused here all the same: by its dtype.
     if found.str != dtype or fortran or not good_shape:
         raise BadMessage(f"the array {name} is {found} {shape}")

@@ -38,7 +38,7 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
             "train",
             {"preset": settings.preset, "seconds": settings.seconds, "seed": settings.seed},
             {"dataset": FolderRead(dataset)},
-            folder_of(settings.run_path, "Run"),
+            {"run": folder_of(settings.run_path, "Run")},
         )
         job = tasks.Job(request, lambda result, arrays: describe_training(result), describe_cut_training)
         return tasks.JobTask("train", job, lambda: open_engine(context))

@@ -1,121 +1,94 @@
-"""Jobs: pieces of engine work with a state, progress, cancel and a result, on worker threads."""
+"""The jobs of an engine: pieces of work that wait, run on worker threads, and tell how they get on."""
 
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
 from srn_engine.errors import UserError
-from srn_engine.progress import Cancelled, Progress, Report
+from srn_engine.previews import View
+from srn_engine.progress import Cancelled, Progress
 from srn_engine.server import protocol
-from srn_engine.server.params import JobParams
+from srn_engine.server.job import Job, JobState, Listener, State, Work
+from srn_engine.server.params import JobParams, Train
 
 PROGRESS_INTERVAL = 0.1  # seconds between two notifications of a running job
 MAX_WAITING = 100  # jobs
 MAX_ERROR = 10_000  # characters: a sentence always fits into a frame
 ENDED_KEPT = 16  # jobs whose result `states` still tells
+LANES = {  # by kind; each lane is a worker of its own and does one job after the other
+    "render": "renders",
+    "train": "trainings",
+    "fit": "trainings",
+    "propose_views": "trainings",
+    "evaluate": "evaluations",
+    "mesh": "evaluations",
+}
+FLEETING = frozenset({"render", "mesh", "propose_views"})  # kinds of which nothing is left but what the client is told
+GIVEN = ("dataset", "run")  # folders of a training that its state names
 
 log = logging.getLogger(__name__)
 
-
-class State(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job has made: the protocol's `result`, and arrays by name where it made any."""
-
-    result: Mapping[str, object]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-Work = Callable[[JobParams, Report], Outcome]
-"""Does a job in a worker thread; raises UserError for what the user can put right."""
-
-
-JobState = dict[str, object]
-"""A `job` object of the protocol, or the `result` inside it."""
-
-Listener = Callable[[JobState, Sequence[bytes]], None]
-"""Told of a job's state and, once it is done, of its arrays as frames; called from any thread, must not block."""
-
-
-@dataclass(eq=False)
-class Job:
-    """One job; its fields change only under the queue's lock."""
-
-    number: int
-    kind: str
-    params: JobParams
-    listener: Listener
-    state: State = State.QUEUED
-    progress: Progress = field(default_factory=lambda: Progress(0.0, "waiting"))
-    result: JobState | None = None
-    error: str | None = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    notified: float = 0.0  # time.monotonic() of the last notification
-
-    @property
-    def ended(self) -> bool:
-        return self.state not in (State.QUEUED, State.RUNNING)
-
-    def state_json(self) -> JobState:
-        """The protocol's `job` object."""
-        state: JobState = {
-            "job": self.number,
-            "kind": self.kind,
-            "state": self.state.value,
-            "progress": min(1.0, max(0.0, self.progress.fraction)),
-            "eta": self.progress.eta,
-            "message": self.progress.message,
-            "metrics": dict(self.progress.metrics),
-        }
-        if self.result is not None:
-            state["result"] = self.result
-        if self.error is not None:
-            state["error"] = self.error
-        return state
+_Lane = queue.SimpleQueue[Job | None]
 
 
 class JobQueue:
-    """Runs jobs: renders on a worker of their own, all other kinds one at a time in order."""
+    """Runs jobs, one at a time in each of LANES."""
 
     def __init__(self, work: Mapping[str, Work]) -> None:
         self._work = work
         self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         self._count = 0
-        self._renders: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._others: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lanes: dict[str, _Lane] = {name: queue.SimpleQueue() for name in dict.fromkeys(LANES.values())}
         # Daemons, so that work which does not heed its cancel flag cannot keep the engine alive.
         self._workers = [
             threading.Thread(target=self._run_lane, args=(lane,), name=name, daemon=True)
-            for lane, name in ((self._renders, "renders"), (self._others, "trainings"))
+            for name, lane in self._lanes.items()
         ]
         for worker in self._workers:
             worker.start()
 
-    def submit(self, kind: str, params: JobParams, listener: Listener) -> Job:
-        """Queues a job; UserError where too many wait already."""
+    def submit(
+        self, kind: str, params: JobParams, listener: Listener, given: Mapping[str, object] | None = None
+    ) -> Job:
+        """Queues a job; UserError where too many wait already. given: its params as the client wrote them."""
         with self._lock:
             if sum(job.state == State.QUEUED for job in self._jobs.values()) >= MAX_WAITING:
                 raise UserError(f"{MAX_WAITING} jobs are waiting already: let some end, or cancel them.")
             self._count += 1
-            job = Job(self._count, kind, params, listener)
+            training = isinstance(params, Train)
+            told = {name: given[name] for name in GIVEN} if given and training else {}
+            view = params.preview if isinstance(params, Train) else None
+            job = Job(self._count, kind, params, told, [listener], view)
             self._jobs[job.number] = job
             self._notify(job)
-            (self._renders if kind == "render" else self._others).put(job)
+            self._lanes[LANES[kind]].put(job)
             return job
+
+    def follow(self, number: int, listener: Listener) -> JobState:
+        """A job's state, of which `listener` hears from now on; UserError where there is no such job any more."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is None:
+                raise UserError(f"The engine has no job {number} any more: look at `jobs`.")
+            if listener not in job.listeners:
+                job.listeners.append(listener)
+            return job.state_json()
+
+    def preview(self, number: int, view: View | None) -> bool:
+        """Has a training show a view from now on, or none; whether it will."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is None or job.ended or job.kind != "train":
+                return False
+            job.view = view
+            return view is not None
 
     def cancel(self, number: int) -> bool:
         """Cancels a job; False where it has ended, or never was."""
@@ -129,14 +102,16 @@ class JobQueue:
             return True
 
     def drop(self, listener: Listener) -> None:
-        """Cancels the renders that nobody waits for any more; a training goes on."""
+        """Tells `listener` no more, and cancels what would be of use to nobody else; a training goes on."""
         with self._lock:
             for job in list(self._jobs.values()):
-                if job.listener == listener and job.kind == "render":
-                    self.cancel(job.number)
+                if listener in job.listeners:
+                    job.listeners.remove(listener)
+                    if not job.listeners and job.kind in FLEETING:
+                        self.cancel(job.number)
 
     def states(self) -> list[JobState]:
-        """The jobs that wait or run and the last that ended; ended renders are forgotten with their arrays."""
+        """The jobs that wait or run and the last that ended; FLEETING ones are forgotten at their end."""
         with self._lock:
             return [job.state_json() for job in self._jobs.values()]
 
@@ -144,14 +119,14 @@ class JobQueue:
         """Cancels everything and waits up to `timeout` seconds for the workers; whether they ended."""
         for number in list(self._jobs):
             self.cancel(number)
-        self._renders.put(None)
-        self._others.put(None)
+        for lane in self._lanes.values():
+            lane.put(None)
         deadline = time.monotonic() + timeout
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         return not any(worker.is_alive() for worker in self._workers)
 
-    def _run_lane(self, lane: "queue.SimpleQueue[Job | None]") -> None:
+    def _run_lane(self, lane: _Lane) -> None:
         while (job := lane.get()) is not None:
             with self._lock:
                 if job.ended:  # cancelled while it waited
@@ -176,14 +151,15 @@ class JobQueue:
     def _do(self, job: Job) -> tuple[State, JobState, Sequence[bytes]]:
         """Does the work, and encodes what it made here, where an error is the job's and no lock is held."""
         try:
-            outcome = self._work[job.kind](job.params, lambda progress: self._report(job, progress))
+            outcome = self._work[job.kind](job.params, _Desk(self, job))
         except Cancelled as stop:
             return State.CANCELLED, protocol.job_result(stop.result), []
         arrays = [protocol.encode_array(array) for array in outcome.arrays.values()]
         names = {"arrays": list(outcome.arrays)} if arrays else {}
         return State.DONE, protocol.job_result({**outcome.result, **names}), arrays
 
-    def _report(self, job: Job, progress: Progress) -> None:
+    def report(self, job: Job, progress: Progress) -> None:
+        """Takes the progress that a job's work tells; Cancelled where it is to stop."""
         if job.cancelled.is_set():
             raise Cancelled
         metrics = {name: value if isinstance(value, int) else float(value) for name, value in progress.metrics.items()}
@@ -191,6 +167,12 @@ class JobQueue:
             job.progress = replace(progress, metrics=metrics)
             if time.monotonic() - job.notified >= PROGRESS_INTERVAL:
                 self._notify(job)
+
+    def show(self, job: Job, about: JobState, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Sends a preview to all who follow a training."""
+        frames = [protocol.encode_array(array) for array in arrays.values()]
+        with self._lock:
+            job.tell("preview", {"job": job.number} | about | {"arrays": list(arrays)}, frames)
 
     def _end(
         self,
@@ -208,12 +190,29 @@ class JobQueue:
             self._forget()
 
     def _forget(self) -> None:
-        """Forgets ended renders, since their arrays are gone, and all but the last other jobs that ended."""
+        """Forgets what is FLEETING and has ended, since its arrays are gone, and all but the last other such jobs."""
         ended = [job for job in self._jobs.values() if job.ended]
-        others = [job for job in ended if job.kind != "render"]
+        others = [job for job in ended if job.kind not in FLEETING]
         for job in set(ended) - set(others[-ENDED_KEPT:]):
             del self._jobs[job.number]
 
     def _notify(self, job: Job, arrays: Sequence[bytes] = ()) -> None:
         job.notified = time.monotonic()
-        job.listener(job.state_json(), arrays)
+        job.tell("job", job.state_json(), arrays)
+
+
+class _Desk:
+    """`job.Desk` of one job in a queue."""
+
+    def __init__(self, jobs: JobQueue, job: Job) -> None:
+        self._jobs = jobs
+        self._job = job
+
+    def __call__(self, progress: Progress) -> None:
+        self._jobs.report(self._job, progress)
+
+    def wanted(self) -> View | None:
+        return self._job.view if self._job.listeners else None
+
+    def show(self, step: int, seconds: float, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._jobs.show(self._job, {"step": step, "seconds": seconds}, arrays)

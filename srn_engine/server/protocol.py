@@ -11,9 +11,10 @@ import numpy as np
 
 from srn_engine.server.fields import InvalidParams, shown
 from srn_engine.server.folders import Folders
-from srn_engine.server.params import METHODS, Params, read_params
+from srn_engine.server.params import Params
+from srn_engine.server.read_params import METHODS, read_params
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_TEXT = 2**20  # bytes of one text frame, or of one binary frame from a client
 MAX_PIECE = MAX_TEXT - 4096  # bytes of a piece of a file: its frame has room for a line of JSON before it
 MAX_ARRAY = 2**30  # bytes of one array, its header not counted
@@ -44,11 +45,12 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """`data` is the piece of a file that came with it; empty where none may."""
+    """`given`: the params as the client wrote them; `data`: the piece of a file that came with it, if any."""
 
     id: int
     method: str
     params: Params
+    given: Mapping[str, object]
     data: bytes = b""
 
 
@@ -70,8 +72,9 @@ def decode_request(frame: str | bytes, folders: Folders) -> Request:
     if isinstance(frame, bytes) != (method in WITH_DATA):
         kind = "a binary" if method in WITH_DATA else "a text"
         raise ProtocolError(INVALID_REQUEST, f"{method} comes in {kind} frame.", number)
+    given = message.get("params", {})
     try:
-        return Request(number, method, read_params(method, message.get("params", {}), folders), data)
+        return Request(number, method, read_params(method, given, folders), given, data)
     except InvalidParams as error:
         raise ProtocolError(INVALID_PARAMS, f"{method}: {error}", number) from None
 
@@ -90,9 +93,8 @@ def encode_error(error: ProtocolError) -> str:
     return _encode({"jsonrpc": "2.0", "id": error.request, "error": content})
 
 
-def encode_job(state: Mapping[str, object]) -> str:
-    """The notification that carries a job's state, as `Job.state_json` gives it."""
-    return _encode({"jsonrpc": "2.0", "method": "job", "params": plain(state)})
+def encode_notification(method: str, params: Mapping[str, object]) -> str:
+    return _encode({"jsonrpc": "2.0", "method": method, "params": plain(params)})
 
 
 def encode_array(array: np.ndarray) -> bytes:

@@ -19,7 +19,8 @@ import torch
 from srn_engine import __version__
 from srn_engine.errors import UserError
 from srn_engine.server import protocol
-from srn_engine.server.jobs import JobQueue, Work
+from srn_engine.server.job import Work
+from srn_engine.server.jobs import JobQueue
 from srn_engine.server.server import About, EngineServer
 from srn_engine.server.storage import GIB, Storage
 from srn_engine.server.work import engine_work, presets

@@ -17,7 +17,8 @@ from websockets.http11 import Response as HttpResponse
 from srn_engine.errors import UserError
 from srn_engine.server import params, protocol
 from srn_engine.server.folders import Folders, Paths
-from srn_engine.server.jobs import JobQueue, JobState
+from srn_engine.server.job import JobState
+from srn_engine.server.jobs import JobQueue
 from srn_engine.server.protocol import ProtocolError, Request
 from srn_engine.server.storage import Storage
 
@@ -140,11 +141,15 @@ class EngineServer:
                 return {"cancelled": self._jobs.cancel(number)}
             case params.Jobs():
                 return {"jobs": self._jobs.states()}
+            case params.Follow(number):
+                return self._jobs.follow(number, connection.notify)
+            case params.Preview(number, view):
+                return {"previewing": self._jobs.preview(number, view)}
             case params.Shutdown():
                 return None
             case job:
                 assert isinstance(job, params.JobParams)
-                return {"job": self._jobs.submit(request.method, job, connection.notify).number}
+                return {"job": self._jobs.submit(request.method, job, connection.notify, request.given).number}
 
 
 def _result(request: Request, **result: object) -> str:
@@ -166,14 +171,17 @@ class _Connection:
             for frame in frames:
                 await self._websocket.send(frame)
 
-    def notify(self, state: JobState, arrays: Sequence[bytes]) -> None:
-        """Sends a job's state soon; called from any thread, never blocks."""
+    def notify(self, method: str, about: JobState, arrays: Sequence[bytes]) -> None:
+        """Sends a notification soon; called from any thread, never blocks."""
         if not self.closed:
-            frames: Sequence[str | bytes] = [protocol.encode_job(state), *arrays]
-            self._loop.call_soon_threadsafe(self._send_soon, frames, state["state"] == "running")
+            frames: Sequence[str | bytes] = [protocol.encode_notification(method, about), *arrays]
+            # Of a running job the next one tells as much; previews are large, so that none may wait for another.
+            most = 1 if method == "preview" else MAX_PENDING if about["state"] == "running" else None
+            self._loop.call_soon_threadsafe(self._send_soon, frames, most)
 
-    def _send_soon(self, frames: Sequence[str | bytes], can_be_missed: bool) -> None:
-        if self.closed or (can_be_missed and len(self._sending) >= MAX_PENDING):
+    def _send_soon(self, frames: Sequence[str | bytes], most_pending: int | None) -> None:
+        """most_pending: where so many frames wait already these are left out; None for never."""
+        if self.closed or (most_pending is not None and len(self._sending) >= most_pending):
             return
         task = self._loop.create_task(self._send_unless_closed(frames))
         self._sending.add(task)

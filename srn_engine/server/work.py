@@ -2,39 +2,32 @@
 
 import time
 from collections.abc import Mapping, Sized
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 import torch
 
-from srn_engine.progress import Report
-from srn_engine.server.jobs import Outcome, Work
-from srn_engine.server.params import Evaluate, JobParams, Render, Train
+from srn_engine.server.job import Desk, Outcome, Work
+from srn_engine.server.params import Evaluate, Fit, JobParams, Mesh, ProposeViews, Render, Train
+from srn_engine.server.runs import LoadedRuns
 
-MAX_ROWS = 100  # instances or views whose metrics are told one by one: the last 16 results must fit into one frame
+MAX_ROWS = 100  # instances or views that are told one by one: the last 16 results must fit into one frame
+MESH_RESOLUTION = 128  # points a side
 
 # Training and rendering pull in compilers and image libraries: they are imported when the first job needs them.
-if TYPE_CHECKING:
-    from srn_engine.train.run import Run
 
 
 def engine_work(device: torch.device) -> Mapping[str, Work]:
     """The work of each kind of job on `device`."""
-    cache = _RunCache(device)
-
-    def train(params: JobParams, report: Report) -> Outcome:
-        assert isinstance(params, Train)
-        return _train(params, device, report)
-
-    def render(params: JobParams, report: Report) -> Outcome:
-        assert isinstance(params, Render)
-        return _render(params, cache, report)
-
-    def evaluate(params: JobParams, report: Report) -> Outcome:
-        assert isinstance(params, Evaluate)
-        return _evaluate(params, device, report)
-
-    return {"train": train, "render": render, "evaluate": evaluate}
+    runs = LoadedRuns(device)
+    return {
+        "train": partial(_train, device=device),
+        "render": partial(_render, runs=runs),
+        "evaluate": partial(_evaluate, device=device),
+        "fit": partial(_fit, device=device),
+        "mesh": partial(_mesh, runs=runs),
+        "propose_views": partial(_propose_views, device=device),
+    }
 
 
 def presets() -> list[str]:
@@ -43,50 +36,65 @@ def presets() -> list[str]:
     return list(PRESETS)
 
 
-class _RunCache:
-    """Keeps the last run loaded, until another is asked for or its checkpoint changes."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._key: tuple[Path, int] | None = None
-        self._run: Run | None = None
-
-    def load(self, folder: Path) -> "Run":
-        from srn_engine.train.run import Run
-
-        checkpoint = folder / "checkpoint.safetensors"
-        key = (folder, checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0)
-        if self._run is None or key != self._key:
-            self._run, self._key = None, None  # before loading: two runs may not fit into memory
-            self._run = Run.load(folder, self._device)
-            self._key = key
-        return self._run
-
-
-def _train(params: Train, device: torch.device, report: Report) -> Outcome:
+def _train(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
     from srn_engine.train.options import TrainOptions
-    from srn_engine.train.trainer import train
+    from srn_engine.train.trainer import SAVE_EVERY, train
 
+    assert isinstance(params, Train)
     names = ("preset", "seconds", "steps", "seed")
     given = {name: value for name in names if (value := getattr(params, name)) is not None}
-    return Outcome(train(params.dataset, params.run, TrainOptions(**given), device, report, params.resume))
+    save_every = params.save_every or SAVE_EVERY
+    options = TrainOptions(**given)
+    return Outcome(train(params.dataset, params.run, options, device, desk, params.resume, desk, save_every))
 
 
-def _render(params: Render, cache: _RunCache, report: Report) -> Outcome:
-    from srn_engine.cameras import Camera
+def _render(params: JobParams, desk: Desk, runs: LoadedRuns) -> Outcome:
+    from srn_engine.train.run import render
 
-    camera = Camera.from_json(dict(params.camera))
-    run = cache.load(params.run)
+    assert isinstance(params, Render)
+    run, scene = runs.scene(params.run, params.weights)
     start = time.perf_counter()
-    arrays = run.render(params.instance, camera, params.passes, report)
+    arrays = render(scene, params.camera, params.passes, run.scene, desk)
     return Outcome({"seconds": time.perf_counter() - start}, {name: arrays[name] for name in params.passes})
 
 
-def _evaluate(params: Evaluate, device: torch.device, report: Report) -> Outcome:
+def _evaluate(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
     from srn_engine.train.evaluate import evaluate
 
-    result = evaluate(params.run, params.dataset, params.split, params.report, device, report)
+    assert isinstance(params, Evaluate)
+    result = evaluate(params.run, params.dataset, params.split, params.report, device, desk)
     return Outcome(result | {"metrics": {name: _told(rows) for name, rows in result["metrics"].items()}})
+
+
+def _fit(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
+    from srn_engine.train.fit import FitOptions, fit
+
+    assert isinstance(params, Fit)
+    options: Any = FitOptions(views=params.views)
+    result = fit(params.run, params.dataset, params.fitted, options, device, desk)
+    return Outcome(result | {"instances": _told(result["instances"])})
+
+
+def _mesh(params: JobParams, desk: Desk, runs: LoadedRuns) -> Outcome:
+    from srn_engine.results.mesh import extract
+    from srn_engine.results.rigs import stand_of
+
+    assert isinstance(params, Mesh)
+    start = time.perf_counter()
+    run, scene = runs.scene(params.run, {params.instance: 1.0})
+    resolution = params.resolution or MESH_RESOLUTION
+    surface = extract(scene, run.scene, stand_of(run), resolution, params.points, desk)
+    names = ("vertices", "normals", "triangles", "colours", "labels")
+    arrays = {name: array for name in names if (array := getattr(surface, name)) is not None}
+    return Outcome({"seconds": time.perf_counter() - start, "watertight": surface.watertight}, arrays)
+
+
+def _propose_views(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
+    from srn_engine.train.propose import propose_views
+
+    assert isinstance(params, ProposeViews)
+    result = propose_views(params.dataset, params.instance, params.cameras, params.count, params.seconds, device, desk)
+    return Outcome(result)
 
 
 def _told(rows: Sized) -> Sized | None:

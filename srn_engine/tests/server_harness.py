@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "srn_engine" / "tests" / "server_jobs.py"
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/protocol.schema.json").read_text(encoding="utf-8")))
 TOKEN = "correct-horse-battery-staple"
+PROTOCOL = 2
 SECONDS = 20.0  # until a test gives up waiting
 
 CAMERA = {"pose": np.eye(4).tolist(), "fl_x": 40.0, "fl_y": 40.0, "cx": 16.0, "cy": 8.0, "width": 32, "height": 16}
@@ -71,7 +72,8 @@ class RawClient:
 
     def __init__(self, websocket: ClientConnection) -> None:
         self.websocket = websocket
-        self.notifications: list[dict] = []
+        self.notifications: list[dict] = []  # of jobs
+        self.previews: list[tuple[dict, dict[str, np.ndarray]]] = []
         self._count = 0
 
     def send(self, method: str, **params: object) -> int:
@@ -112,13 +114,23 @@ class RawClient:
 
     def until(self, job: int, *states: str) -> dict:
         """The first notification of `job` in one of `states`, from those that came and those that come."""
-        for state in self.notifications:
-            if state["job"] == job and state["state"] in states:
-                return state
+        seen = 0
         while True:
-            state = self._notified(self.receive())
-            if state["job"] == job and state["state"] in states:
-                return state
+            for state in self.notifications[seen:]:
+                if state["job"] == job and state["state"] in states:
+                    return state
+            seen = len(self.notifications)
+            self._notified(self.receive())
+
+    def until_previewed(self, job: int) -> tuple[dict, dict[str, np.ndarray]]:
+        """The first preview of `job` from now on, and its arrays."""
+        seen = len(self.previews)
+        while True:
+            for preview in self.previews[seen:]:
+                if preview[0]["job"] == job:
+                    return preview
+            seen = len(self.previews)
+            self._notified(self.receive())
 
     def send_piece(self, data: bytes, **params: object) -> dict:
         """The answer to `files.send`, a result or an error."""
@@ -141,7 +153,11 @@ class RawClient:
         return answer["result"], data
 
     def arrays(self, state: dict) -> dict[str, np.ndarray]:
-        frames = {name: self.websocket.recv(timeout=SECONDS) for name in state["result"]["arrays"]}
+        """What follows a notification of a render that is done."""
+        return self._arrays(state["result"]["arrays"])
+
+    def _arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        frames = {name: self.websocket.recv(timeout=SECONDS) for name in names}
         return {name: np.load(io.BytesIO(frame), allow_pickle=False) for name, frame in frames.items()}
 
     def _answer(self) -> dict:
@@ -149,9 +165,12 @@ class RawClient:
             self._notified(message)
         return message
 
-    def _notified(self, message: dict) -> dict:
-        self.notifications.append(message["params"])
-        return message["params"]
+    def _notified(self, message: dict) -> None:
+        params = message["params"]
+        if message["method"] == "preview":
+            self.previews.append((params, self._arrays(params["arrays"])))
+        else:
+            self.notifications.append(params)
 
 
 @contextmanager
@@ -162,7 +181,7 @@ def raw_client(port: int, token: str | None = TOKEN, hello: bool = True) -> Iter
     ) as websocket:
         client = RawClient(websocket)
         if hello:
-            client.ask("hello", protocol=1, client="test")
+            client.ask("hello", protocol=PROTOCOL, client="test")
         yield client
 
 

@@ -39,8 +39,8 @@ def client(engine):
 
 def test_hello_says_what_the_engine_is(engine):
     with raw_client(engine.port, hello=False) as client:
-        info = client.ask("hello", protocol=1, client="test")
-    assert info["protocol"] == 1 and info["device"] == "cpu" and info["presets"] == ["save", "fail", "bug"]
+        info = client.ask("hello", protocol=2, client="test")
+    assert info["protocol"] == 2 and info["device"] == "cpu" and info["presets"] == ["save", "fail", "bug"]
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", TOKEN[:-1]])
@@ -50,7 +50,7 @@ def test_no_handshake_without_the_token(engine, token):
     assert refused.value.response.status_code == 401
 
 
-@pytest.mark.parametrize(("version", "side"), [(0, "add-on"), (2, "engine")])
+@pytest.mark.parametrize(("version", "side"), [(1, "add-on"), (3, "engine")])
 def test_another_version_learns_which_side_to_update(engine, version, side):
     with raw_client(engine.port, hello=False) as client:
         error = client.refused("hello", protocol=version, client="test")
@@ -128,7 +128,7 @@ def test_what_the_protocol_cannot_carry_fails_its_job_only(client, instance):
 def test_an_evaluation_gives_metrics_with_null_for_what_is_not_there(client):
     done = client.until(client.job("evaluate", **EVALUATE, report=HERE), "done")
     metrics = done["result"]["metrics"]
-    assert metrics["mean"] == {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": None, "miou": None}
+    assert metrics["mean"] == {"psnr": 30.0, "ssim": 0.9, "depth_abs_rel": None, "miou": None, "lpips": None}
     assert metrics["instances"] == {"any": metrics["mean"]}
     assert metrics["views"] == [{"instance": "any", "view": "test 000000"} | metrics["mean"]]
 

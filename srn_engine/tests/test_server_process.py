@@ -128,5 +128,5 @@ def test_no_token_no_engine(args):
 
 def test_the_ready_line_is_the_documented_one():
     with engine_process() as engine:
-        said = {"srn_engine": "0.0.0", "protocol": 1, "host": "127.0.0.1", "port": engine.port}
+        said = {"srn_engine": "0.0.0", "protocol": 2, "host": "127.0.0.1", "port": engine.port}
         assert engine.ready == said

@@ -208,7 +208,7 @@ def test_without_a_storage_nothing_can_be_sent():
     with engine_process() as engine, raw_client(engine.port) as client:
         error = client.refused("files.offer", files=[known(b"")])
         assert error["code"] == -32011 and "--storage" in error["message"]
-        assert client.ask("hello", protocol=1, client="test")["storage"] is False
+        assert client.ask("hello", protocol=2, client="test")["storage"] is False
 
 
 def test_other_machines_need_a_storage(tmp_path):

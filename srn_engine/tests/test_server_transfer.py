@@ -56,7 +56,7 @@ def store(client: RawClient, name: str, files: dict[str, bytes]) -> str:
 
 
 def test_a_folder_arrives_whole_and_costs_one_offer_the_next_time(client, storage):
-    assert client.ask("hello", protocol=1, client="test")["storage"] is True
+    assert client.ask("hello", protocol=2, client="test")["storage"] is True
     assert len(missing(client, *FILES.values())) == 4, "two files are the same"
     name = store(client, "chair", FILES)
     folder = storage / name

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Instance, LabelClass
 from srn_engine.model.fast.grid import FeatureGrid
 from srn_engine.model.fast.scene import FastScene
@@ -24,7 +25,9 @@ from srn_engine.train.run import Run, RunInfo
 CPU = torch.device("cpu")
 SIZE = 12
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -3], [0, 0, 0, 1]]
-CAMERA = {"pose": POSE, "fl_x": 12.0, "fl_y": 12.0, "cx": 6.0, "cy": 6.0, "width": SIZE, "height": SIZE}
+CAMERA = Camera.from_json(
+    {"pose": POSE, "fl_x": 12.0, "fl_y": 12.0, "cx": 6.0, "cy": 6.0, "width": SIZE, "height": SIZE}
+)
 ARRAYS = {
     "colour": ((SIZE, SIZE, 4), np.float32),
     "depth": ((SIZE, SIZE), np.float32),
@@ -42,7 +45,7 @@ class Client:
         self.arrays: list[np.ndarray] = []
         self._ended = threading.Event()
 
-    def listen(self, state, frames) -> None:
+    def listen(self, method, state, frames) -> None:
         self.states.append(state)
         self.arrays = [np.load(io.BytesIO(frame), allow_pickle=False) for frame in frames]
         if state["state"] in ("done", "failed", "cancelled"):
@@ -77,7 +80,7 @@ def untrained_run(folder: Path, density: float) -> Run:
 
 
 def render(run: Path, *passes: str) -> Render:
-    return Render(run, "vase", CAMERA, passes)
+    return Render(run, {"vase": 1.0}, CAMERA, passes)
 
 
 def test_a_render_gives_the_arrays_that_were_asked_for_in_that_order(client, tmp_path):
@@ -106,7 +109,7 @@ def test_what_cannot_be_done_is_a_sentence(client, tmp_path):
     untrained_run(tmp_path / "run", 0.0)
     jobs = [
         ("render", render(tmp_path / "none", "colour")),
-        ("render", Render(tmp_path / "run", "no such instance", CAMERA, ("colour",))),
+        ("render", Render(tmp_path / "run", {"no such instance": 1.0}, CAMERA, ("colour",))),
         ("train", Train(tmp_path / "none", tmp_path / "new")),
         ("train", Train(tmp_path / "none", tmp_path / "new", preset="no such preset")),
         ("evaluate", Evaluate(tmp_path / "run", tmp_path / "none", "test")),

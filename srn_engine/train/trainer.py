@@ -14,33 +14,37 @@ from srn_engine.data.images import Bytes
 from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.memory import advice, is_shortage
+from srn_engine.previews import Previews
 from srn_engine.progress import Cancelled, Progress, Report
 from srn_engine.train.learner import Learner
 from srn_engine.train.learners import begun, resumed
 from srn_engine.train.metrics import psnr
 from srn_engine.train.options import TrainOptions
+from srn_engine.train.previewer import Previewer
 from srn_engine.train.run import Run, RunInfo, Trained, picture_over_white
 
 REPORT_EVERY = 0.25  # seconds
 VALIDATE_EVERY = 10.0  # seconds, and at the end
-SAVE_EVERY = 30.0  # seconds, and at the end
+SAVE_EVERY = 30.0  # seconds, and at the end, where nothing else is asked for
 WATCHED = 8  # instances whose val views a training of many is watched with, one view of each
 WATCHED_VIEWS = 20  # val views that a training of one instance is watched with
 
 
 def train(
-    dataset: Path, run: Path, options: TrainOptions, device: torch.device, report: Report, resume: bool = False
-) -> dict[str, Any]:
+    dataset: Path, run: Path, options: TrainOptions, device: torch.device, report: Report, resume: bool = False,
+    previews: Previews | None = None, save_every: float = SAVE_EVERY,
+) -> dict[str, Any]:  # fmt: skip
     """Trains on a dataset and leaves the run in the folder `run`; returns the job's result.
 
     With `resume` the training in that folder goes on, with its own preset and seed, until the budget of `options` is
     used up, what it used before included; it then ends as if it had never stopped. Where `report` raises Cancelled,
-    what was learned is saved and Cancelled carries the result on. UserError where the dataset or the folder will not
-    do or memory runs out; what was saved by then is kept.
+    what was learned is saved and Cancelled carries the result on. `previews` are shown meanwhile; a checkpoint is
+    saved every `save_every` seconds and at the end. UserError where the dataset or the folder will not do or memory
+    runs out; what was saved by then is kept.
     """
     data = open_dataset(dataset)
     try:
-        return _train(data, run, options, device, report, resume)
+        return _train(data, run, options, device, report, resume, previews, save_every)
     except (MemoryError, RuntimeError) as error:
         if not is_shortage(error):
             raise
@@ -48,8 +52,9 @@ def train(
 
 
 def _train(
-    data: Dataset, run: Path, options: TrainOptions, device: torch.device, report: Report, resume: bool
-) -> dict[str, Any]:
+    data: Dataset, run: Path, options: TrainOptions, device: torch.device, report: Report, resume: bool,
+    previews: Previews | None, save_every: float,
+) -> dict[str, Any]:  # fmt: skip
     val = _Validation.read(data, report)
     if resume:
         folder = Run.load(run, device, to_train=True)
@@ -65,7 +70,7 @@ def _train(
         except UserError:
             learner.close()
             raise
-    watch = _Watch(folder, val, learner, report)
+    watch = _Watch(folder, val, learner, report, previews, save_every)
     try:
         report(Progress(0.0, "Preparing to train"))
         learner.warm_up()
@@ -106,8 +111,12 @@ class _Validation:
 class _Watch:
     """Looks after a training: its clock, reports, validation, saving."""
 
-    def __init__(self, run: Run, val: _Validation, learner: Learner, report: Report) -> None:
+    def __init__(
+        self, run: Run, val: _Validation, learner: Learner, report: Report, previews: Previews | None, save_every: float
+    ) -> None:
         self.run, self.val, self.learner, self.report = run, val, learner, report
+        self.save_every = save_every
+        self.previewer = None if previews is None else Previewer(previews, run, self._tell)
         self.psnr: float | None = None
         self.begin()
 
@@ -133,8 +142,10 @@ class _Watch:
         now = self.seconds
         if now - self.validated > VALIDATE_EVERY:
             self._validate()
-        if now - self.saved > SAVE_EVERY:
+        if now - self.saved > self.save_every:
             self._save(now)
+        if self.previewer is not None:
+            self.previewer.look(self.learner.steps, now)
         if now - self.reported > REPORT_EVERY:
             self.reported = now
             self._tell()
@@ -168,4 +179,5 @@ class _Watch:
         fraction, seconds = self.fraction, self.seconds
         quality = "" if self.psnr is None else f", PSNR {self.psnr:.1f} dB"
         eta = seconds / fraction - seconds if fraction > 0.01 else None
-        self.report(Progress(fraction, f"Step {self.learner.steps}{quality}", eta, self._metrics()))
+        trouble = f"; no preview: {self.previewer.trouble}" if self.previewer and self.previewer.trouble else ""
+        self.report(Progress(fraction, f"Step {self.learner.steps}{quality}{trouble}", eta, self._metrics()))
