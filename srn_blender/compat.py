@@ -185,3 +185,11 @@ def turn_off_white_balance(view_settings: bpy.types.ColorManagedViewSettings) ->
     """4.3 brought a white balance to the view settings."""
     if bpy.app.version >= (4, 3, 0):
         view_settings.use_white_balance = False
+
+
+# The world.
+
+
+def world_tree(world: bpy.types.World) -> bpy.types.NodeTree | None:
+    """The nodes that make a world's colour, None where it has one colour; 5.x knows no world without nodes."""
+    return world.node_tree if IS_5 or world.use_nodes else None
