@@ -55,4 +55,5 @@ def mixed_code(codes: Tensor, weights: Tensor) -> Tensor:
         if far < TINY:
             break
         shares = torch.cos(far) * shares + torch.sin(far) / far * way
-    return (length * shares / lengths.clamp(min=TINY)).to(codes) @ codes
+    mixed: Tensor = (length * shares / lengths.clamp(min=TINY)).to(codes) @ codes
+    return mixed
