@@ -128,6 +128,13 @@ def set_wipe(node: Any, position: float) -> None:
         node.factor = round(100 * position)
 
 
+def material_tree(material: bpy.types.Material) -> bpy.types.NodeTree:
+    """The nodes of a material; 5.x always has them, and warns where they are asked for."""
+    if not IS_5:
+        material.use_nodes = True
+    return cast(bpy.types.NodeTree, material.node_tree)
+
+
 # Render passes to files. Without a window nothing else gives pixels.
 
 

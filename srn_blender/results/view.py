@@ -34,11 +34,12 @@ class Trained:
     """An instance that a run was trained on.
 
     centre: (3,) and scale: from dataset units to Blender units. palette: (classes, 3), sRGB, by class id.
-    classes: their names, by their ids.
+    classes: their names, by their ids. source: the name of the object or collection that was captured.
     """
 
     run: Path
     instance: str
+    source: str
     centre: NDArray[np.float64]
     scale: float
     palette: NDArray[np.float64]
@@ -59,6 +60,7 @@ def read_run(run: Path, source: str) -> Trained:
         return Trained(
             run=run,
             instance=str(instance["id"]),
+            source=str(instance["source"]),
             centre=np.array(instance["centre"], np.float64).reshape(3),
             scale=float(instance["scale"]),
             palette=np.array([entry["colour"] for entry in classes], np.float64).reshape(-1, 3),

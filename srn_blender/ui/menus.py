@@ -22,6 +22,7 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.train", icon="PLAY")
         layout.operator("srn.render_view", icon="RENDER_STILL")
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
+        layout.operator("srn.extract_geometry", icon="MESH_DATA")
         layout.separator()
         layout.operator("srn.engine_start", icon="PLAY")
         layout.operator("srn.engine_stop", icon="PAUSE")

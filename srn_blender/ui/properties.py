@@ -11,13 +11,20 @@ from bpy.props import PointerProperty
 from ..errors import UserError
 from .capture_properties import CaptureProperties
 from .compare_properties import CompareProperties
+from .geometry_properties import GeometryProperties
 from .label_properties import LabelProperties
 from .rig_properties import RigProperties
 from .train_properties import TrainProperties
 
 
 class SRN_PG_settings(
-    CaptureProperties, LabelProperties, RigProperties, TrainProperties, CompareProperties, bpy.types.PropertyGroup
+    CaptureProperties,
+    LabelProperties,
+    RigProperties,
+    TrainProperties,
+    CompareProperties,
+    GeometryProperties,
+    bpy.types.PropertyGroup,
 ):
     """Everything the operators need beyond the scene itself."""
 
