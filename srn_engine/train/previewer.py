@@ -7,7 +7,7 @@ from srn_engine.errors import UserError
 from srn_engine.previews import Previews, View
 from srn_engine.train.run import Run
 
-PAUSE = 0.5  # seconds from one preview to the next, at least
+PAUSE = 0.5  # seconds from one preview to the next, at least, and before the first, which would show a fog
 SHARE = 0.1  # of the training's time that previews may take
 PASSES = ("colour",)
 
@@ -19,14 +19,15 @@ class Previewer:
         """check: raises Cancelled once the training is to stop."""
         self.trouble = ""
         self._previews, self._run, self._check = previews, run, check
-        self._due = 0.0  # on the clock of `time.perf_counter`
+        self._due: float | None = None  # on the clock of `time.perf_counter`
         self._refused: View | None = None
 
     def look(self, step: int, seconds: float) -> None:
         """Shows a preview where one is due, after `step` steps in `seconds` of training."""
         start = time.perf_counter()
-        view = self._previews.wanted() if start >= self._due else None
-        if view is None or view is self._refused:
+        self._due = start + PAUSE if self._due is None else self._due
+        view = self._previews.wanted()
+        if start < self._due or view is None or view is self._refused:
             return
         instance = view.instance or self._run.info.instances[0].id
         try:
