@@ -140,12 +140,12 @@ def _tensors(checkpoint: bytes) -> bytes:
 
 
 def test_a_cancelled_training_there_is_fetched_and_a_lost_host_is_a_sentence(host: Host, scene) -> None:
-    from srn_blender.ui.train_operators import SRN_OT_train
+    from srn_blender.ui.train_operators import begin_training
 
     settings = settings_of(scene)
     engine().connect("127.0.0.1", host.port, TOKEN)
     settings.seconds = 300.0
-    task = SRN_OT_train.begin(None, bpy.context)
+    task = begin_training(bpy.context)
     tasks.Task.latest[task.kind] = task
     poll_until(engine(), lambda: _stepped(task, "Step"), 120.0)
     bpy.ops.srn.cancel()

@@ -241,11 +241,11 @@ def test_an_interpreter_without_the_engine_gets_a_sentence(monkeypatch: pytest.M
 
 
 def test_a_cancelled_training_keeps_what_it_learned(settings, interpreter: Path) -> None:
-    from srn_blender.ui.train_operators import SRN_OT_train
+    from srn_blender.ui.train_operators import begin_training
 
     bpy.ops.srn.capture_views()
     settings.seconds = 300.0
-    task = SRN_OT_train.begin(None, bpy.context)
+    task = begin_training(bpy.context)
     tasks.Task.latest[task.kind] = task
     step_until(task, lambda: "Step" in task.message)
     bpy.ops.srn.cancel()

@@ -19,7 +19,9 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.inspect", icon="VIEWZOOM")
         layout.operator_menu_enum("srn.dataset_export", "layout", icon="EXPORT")
         layout.separator()
-        layout.operator("srn.train", icon="PLAY")
+        layout.operator("srn.train", icon="PLAY").new_run = True
+        layout.operator("srn.train_continue", icon="PLAY")
+        layout.operator("srn.train_pause", icon="PAUSE")
         layout.operator("srn.render_view", icon="RENDER_STILL")
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
         layout.operator("srn.extract_geometry", icon="MESH_DATA")

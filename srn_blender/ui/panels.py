@@ -12,10 +12,18 @@ from .compare_panel import SRN_PT_compare
 from .engine_panel import SRN_PT_engine
 from .geometry_panel import SRN_PT_geometry
 from .panel_parts import redraw
-from .train_panel import SRN_PT_train
+from .train_panel import SRN_PT_train, SRN_PT_train_progress
 from .view_panel import SRN_PT_render
 
-CLASSES = (SRN_PT_engine, SRN_PT_capture, SRN_PT_train, SRN_PT_render, SRN_PT_compare, SRN_PT_geometry)
+CLASSES = (
+    SRN_PT_engine,
+    SRN_PT_capture,
+    SRN_PT_train,
+    SRN_PT_train_progress,
+    SRN_PT_render,
+    SRN_PT_compare,
+    SRN_PT_geometry,
+)
 WATCH_SECONDS = 0.25
 
 

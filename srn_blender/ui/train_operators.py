@@ -1,19 +1,27 @@
-"""Train SRN and Fetch Run."""
+"""Train SRN, Pause, Continue, and Fetch Run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import BoolProperty, FloatProperty
 
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import HostRun
 from ..errors import UserError
-from . import tasks
+from ..results import preview
+from ..results.runs import BROKEN, RunSummary, free_name, read_run, sibling
+from ..results.runs_history import History
+from . import tasks, train_watch
+from .capture_operator import source_in_mind
 from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
+from .train_shown import show_in_one
+from .train_task import TrainTask, latest_training
 
 
 class SRN_OT_train(LongWork, bpy.types.Operator):
@@ -21,27 +29,152 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
 
     bl_idname = "srn.train"
     bl_label = "Train SRN"
+    bl_options = {"UNDO"}
+
+    new_run: BoolProperty(
+        name="New Run",
+        description="Where there is a run already, train into a new folder beside it; else the earlier training moves "
+        "into the folder 'previous' of its run",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if tasks.running("train"):
-            cls.poll_message_set("A training is running already")
-            return False
-        return context.scene is not None
+        return _is_free(cls, context)
+
+    def begin(self, context: Any) -> tasks.Task:
+        return begin_training(context, self.new_run)
+
+
+class SRN_OT_train_continue(LongWork, bpy.types.Operator):
+    """Go on with the training of the chosen run, with its own preset and what it has learned so far; where the engine \
+still trains it, follow it"""
+
+    bl_idname = "srn.train_continue"
+    bl_label = "Continue"
+    bl_options = {"UNDO"}
+
+    seconds: FloatProperty(
+        name="Time",
+        description="How long it is trained in all, what it has used before included; the time that it was given "
+        "where this is 0",
+        min=0.0,
+        max=604_800.0,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return _is_free(cls, context)
 
     def begin(self, context: Any) -> tasks.Task:
         settings = settings_of(context.scene)
-        dataset = folder_of(settings.dataset_path, "Dataset")
-        if not (dataset / "dataset.json").is_file():
-            raise UserError(f"Capture views first, or choose the folder of a dataset: there is none in {dataset}.")
+        folder = folder_of(settings.run_path, "Run")
+        run = _unfinished(folder, self.seconds)
+        dataset = run.dataset if run.dataset.is_dir() and run.resumable else folder_of(settings.dataset_path, "Dataset")
         request = JobRequest(
             "train",
-            {"preset": settings.preset, "seconds": settings.seconds, "seed": settings.seed},
+            {"resume": True} | ({"seconds": self.seconds} if self.seconds else {}),
             {"dataset": FolderRead(dataset)},
-            {"run": folder_of(settings.run_path, "Run")},
+            {"run": folder},
         )
-        job = tasks.Job(request, lambda result, arrays: describe_training(result), describe_cut_training)
-        return tasks.JobTask("train", job, lambda: open_engine(context))
+        source = source_in_mind(context)
+        target = preview.target_in_run(folder, source) if run.preset else preview.target_in_dataset(dataset, source)
+        return TrainTask(_job(request), lambda: open_engine(context), target, History.read(folder), run)
+
+
+class SRN_OT_train_pause(bpy.types.Operator):
+    """Stop the training for now; Continue goes on from here, also after Blender was closed"""
+
+    bl_idname = "srn.train_pause"
+    bl_label = "Pause"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        task = latest_training()
+        if task is None or task.state != tasks.RUNNING:
+            cls.poll_message_set("No training is running")
+            return False
+        return True
+
+    def execute(self, context: Any) -> Any:
+        task = latest_training()
+        assert task is not None
+        task.halt(describe_pause)
+        return {"FINISHED"}
+
+
+def begin_training(context: Any, new_run: bool = False) -> TrainTask:
+    """The training of what is chosen, ready to be stepped; new_run: into a new folder where the chosen one holds a run.
+
+    Raises UserError where something chosen does not do.
+    """
+    settings = settings_of(context.scene)
+    dataset = folder_of(settings.dataset_path, "Dataset")
+    target = preview.target_in_dataset(dataset, source_in_mind(context))
+    if new_run:
+        settings.run_path = free_path(settings.run_path)
+    request = JobRequest(
+        "train",
+        {"preset": settings.preset, "seconds": settings.seconds, "seed": settings.seed},
+        {"dataset": FolderRead(dataset)},
+        {"run": folder_of(settings.run_path, "Run")},
+    )
+    return TrainTask(_job(request), lambda: open_engine(context), target, History())
+
+
+class SRN_OT_train_plot(bpy.types.Operator):
+    """Show the plot of loss and PSNR in an image editor, in a window of its own where none is open"""
+
+    bl_idname = "srn.train_plot"
+    bl_label = "Show Plot in Image Editor"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: Any) -> Any:
+        image = train_watch.show_plot()
+        if image is None:
+            self.report({"ERROR"}, "Train first: there is nothing to plot yet.")
+            return {"CANCELLED"}
+        show_in_one(image)
+        return {"FINISHED"}
+
+
+def _is_free(operator: Any, context: Any) -> bool:
+    if tasks.running("train"):
+        operator.poll_message_set("A training is running already")
+        return False
+    return context.scene is not None
+
+
+def free_path(path: str) -> str:
+    """The path of a run, or of a new one beside it where its folder holds something."""
+    folder = folder_of(path, "Run")
+
+    def is_taken(name: str) -> bool:
+        there = folder.with_name(name)
+        return there.exists() and (not there.is_dir() or any(there.iterdir()))
+
+    return sibling(path, free_name(folder.name, is_taken))
+
+
+def _unfinished(folder: Path, seconds: float) -> RunSummary:
+    """The run in a folder; UserError where it has no training that could go on until `seconds`, 0 for its own time."""
+    run = read_run(folder)
+    if run is None:
+        raise UserError(f"Train first, or choose another run: there is none in {folder}.")
+    if run.state == BROKEN:
+        raise UserError(run.problem)
+    if not run.can_continue:
+        raise UserError(f"Train anew: '{run.name}' was fitted or converted, and keeps no training that could go on.")
+    if run.preset and run.fraction >= 1.0 and seconds <= run.seconds:
+        raise UserError(f"Give it more than {run.seconds:.0f} s in all: '{run.name}' has used up its time.")
+    return run
+
+
+def _job(request: JobRequest) -> tasks.Job:
+    return tasks.Job(request, lambda result, arrays: describe_training(result), describe_cut_training)
 
 
 def describe_training(result: Mapping[str, Any]) -> str:
@@ -54,8 +187,15 @@ def describe_training(result: Mapping[str, Any]) -> str:
 def describe_cut_training(result: Mapping[str, Any]) -> str:
     """What a cancelled training has left."""
     if "run" in result:
-        return "Training cancelled; what it had learned is kept and can be rendered."
+        return "Training stopped; what it had learned is kept, can be rendered, and can go on."
     return "Training cancelled before it had learned anything."
+
+
+def describe_pause(result: Mapping[str, Any]) -> str:
+    """Where a training has paused."""
+    if "run" in result:
+        return f"Paused at step {result['steps']}: Continue goes on from there."
+    return describe_cut_training(result)
 
 
 class SRN_OT_fetch_run(LongWork, bpy.types.Operator):
@@ -78,7 +218,7 @@ class SRN_OT_fetch_run(LongWork, bpy.types.Operator):
         return tasks.FetchTask("train", folder, lambda: open_engine(context))
 
 
-CLASSES = (SRN_OT_train, SRN_OT_fetch_run)
+CLASSES = (SRN_OT_train, SRN_OT_train_continue, SRN_OT_train_pause, SRN_OT_train_plot, SRN_OT_fetch_run)
 
 
 def register() -> None:

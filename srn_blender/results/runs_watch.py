@@ -1,0 +1,78 @@
+"""Looks at the runs in a folder from a thread of its own: many of them, or a slow drive, must not hold up Blender."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import plot
+from .runs import METRICS, RunReader, RunSummary
+from .runs_history import History
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What there was at the last look.
+
+    runs: those in the folder of `run`, the run in mind. summary: of the run in mind, None where there is none.
+    picture: how it was trained (`plot.draw`), None where nothing is known of that.
+    """
+
+    run: Path
+    runs: tuple[RunSummary, ...] = ()
+    summary: RunSummary | None = None
+    picture: plot.Array | None = None
+
+
+class RunWatch:
+    """One look at a time; `take` gives what the last one has found."""
+
+    def __init__(self) -> None:
+        self._reader = RunReader()
+        self._thread: threading.Thread | None = None
+        self._found: Seen | None = None
+        self._drawn: tuple[object, plot.Array | None] = (None, None)
+
+    def begin(self, run: Path, live: History | None) -> bool:
+        """Begins a look at a run and its neighbours; False where the last one still goes on.
+
+        live: how its training goes, where that is known better than from its files.
+        """
+        if self._thread is not None:
+            return False
+        self._thread = threading.Thread(target=self._look, args=(run, live), name="srn runs", daemon=True)
+        self._thread.start()
+        return True
+
+    def take(self) -> Seen | None:
+        """What a look has found since the last call, None where none has ended."""
+        if self._thread is None or self._thread.is_alive():
+            return None
+        self._thread = None
+        found, self._found = self._found, None
+        return found
+
+    def end(self, timeout: float) -> None:
+        """Waits for a look that goes on, for so many seconds at most."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _look(self, run: Path, live: History | None) -> None:
+        summary = self._reader.read(run)
+        self._found = Seen(run, self._reader.list(run.parent), summary, self._picture(run, live))
+
+    def _picture(self, run: Path, live: History | None) -> plot.Array | None:
+        """The plot, drawn again only when there is more to show."""
+        stamp = (run, live.step, live.psnr.last) if live is not None else (run, _changed(run / METRICS))
+        if stamp != self._drawn[0]:
+            history = History.read(run) if live is None else live
+            self._drawn = stamp, plot.draw(history) if history.step else None
+        return self._drawn[1]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,38 @@
+"""Where pictures of a training are shown in image editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+
+def image_editors() -> list[Any]:
+    """The areas of all windows that show images as such, the largest first."""
+    manager: Any = bpy.context.window_manager
+    areas = [area for window in manager.windows for area in window.screen.areas if area.type == "IMAGE_EDITOR"]
+    viewing = [area for area in areas if area.spaces.active.mode == "VIEW"]
+    return sorted(viewing, key=lambda area: area.width * area.height, reverse=True)
+
+
+def show_in_editors(image: bpy.types.Image, take: bool = False) -> None:
+    """Draws the editors again that show an image. take: those that show nothing are given it."""
+    for area in image_editors():
+        if take and area.spaces.active.image is None:
+            area.spaces.active.image = image
+        if area.spaces.active.image == image:
+            area.tag_redraw()
+
+
+def show_in_one(image: bpy.types.Image) -> None:
+    """Shows an image in the largest image editor, or in a new window where there is none."""
+    editors = image_editors()
+    manager: Any = bpy.context.window_manager
+    if not editors and manager.windows:
+        bpy.ops.wm.window_new()
+        largest = max(manager.windows[-1].screen.areas, key=lambda area: area.width * area.height)
+        largest.type = "IMAGE_EDITOR"
+        editors = [largest]
+    if editors:
+        editors[0].spaces.active.image = image
+        editors[0].tag_redraw()

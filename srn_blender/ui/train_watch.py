@@ -1,0 +1,101 @@
+"""Keeps in step what the panel shows of trainings: the runs and the plot, looked at by a thread, and the preview."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..results import images, plot
+from ..results.runs_watch import RunWatch
+from . import runs_list
+from .panel_parts import redraw
+from .train_icons import PLOT, clear_icon, set_icon
+from .train_shown import show_in_editors
+from .train_task import latest_training
+
+TIMER_SECONDS = 0.25
+LOOK_SECONDS = 1.0  # between two looks at the runs
+END_SECONDS = 2.0  # for a look to end when the add-on is turned off
+IMAGE = "SRN Training"  # the plot as an image, where somebody has asked for it
+
+_watch = RunWatch()
+_looked = 0.0
+_shown: plot.Array | None = None
+
+
+def look(scene: Any) -> None:
+    """Looks at the runs: at once without a window, else soon."""
+    global _looked
+    _looked = 0.0
+    run = runs_list.run_in_mind(scene)
+    if bpy.app.background and run is not None:
+        _watch.begin(run, _live(run))
+        _watch.end(timeout=60.0)
+        _take(run)
+
+
+def show_plot() -> bpy.types.Image | None:
+    """The plot as an image, which follows the training from now on; None where there is none to show."""
+    found = runs_list.seen()
+    if found is None or found.picture is None:
+        return None
+    return images.put(IMAGE, found.picture, is_colour=True)
+
+
+def _timer() -> float:
+    global _looked
+    scene: Any = bpy.context.scene
+    run = runs_list.run_in_mind(scene) if scene is not None else None
+    task = latest_training()
+    if task is not None:
+        task.tend()
+    if run is None:
+        return TIMER_SECONDS
+    _take(run)
+    found = runs_list.seen()
+    is_new = found is None or found.run != run
+    if (is_new or time.monotonic() - _looked > LOOK_SECONDS) and _watch.begin(run, _live(run)):
+        _looked = time.monotonic()
+    return TIMER_SECONDS
+
+
+def _live(run: Path) -> Any:
+    """How a run's training goes, where this Blender follows it."""
+    task = latest_training()
+    return task.history if task is not None and task.run == run else None
+
+
+def _take(run: Path) -> None:
+    """Shows what a look has found, unless another run is in mind by now."""
+    global _shown
+    found = _watch.take()
+    if found is None or found.run != run:
+        return
+    before = runs_list.seen()
+    runs_list.take(found)
+    if before is None or (before.runs, before.summary) != (found.runs, found.summary) or found.picture is not _shown:
+        redraw()
+    if found.picture is not _shown:
+        _shown = found.picture
+        if _shown is None:
+            clear_icon(PLOT)
+        else:
+            set_icon(PLOT, _shown)
+            if IMAGE in bpy.data.images:
+                show_in_editors(images.put(IMAGE, _shown, is_colour=True))
+
+
+def register() -> None:
+    if not bpy.app.background:
+        bpy.app.timers.register(_timer, persistent=True)
+
+
+def unregister() -> None:
+    global _shown
+    _shown = None
+    if bpy.app.timers.is_registered(_timer):
+        bpy.app.timers.unregister(_timer)
+    _watch.end(END_SECONDS)
