@@ -23,6 +23,7 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.train_continue", icon="PLAY")
         layout.operator("srn.train_pause", icon="PAUSE")
         layout.operator("srn.render_view", icon="RENDER_STILL")
+        layout.operator("srn.place_instance", icon="EMPTY_AXIS")
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
         layout.operator("srn.extract_geometry", icon="MESH_DATA")
         layout.separator()

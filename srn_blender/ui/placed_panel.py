@@ -1,0 +1,92 @@
+"""The panel Placed Instance: in the tab SRN, and among an empty's own properties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..errors import UserError
+from ..results.placed import folder_of_instance
+from ..results.placed_run import placed_run
+from .panel_parts import SidebarPanel, sentence
+from .placed_operators import active_instance
+
+
+class SRN_PT_placed(SidebarPanel):
+    bl_idname = "SRN_PT_placed"
+    bl_label = "Placed Instances"
+
+    def draw(self, context: Any) -> None:
+        self.layout.operator("srn.place_instance", icon="EMPTY_AXIS")
+        settings = active_instance(context)
+        if settings is None:
+            sentence(self.layout, "Make a placed empty the active object to change what it shows.", "INFO")
+        else:
+            draw_instance(self.columns(), settings)
+
+
+class SRN_PT_instance(bpy.types.Panel):
+    bl_idname = "SRN_PT_instance"
+    bl_label = "SRN Instance"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "data"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    layout: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return active_instance(context) is not None
+
+    def draw(self, context: Any) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        draw_instance(column, active_instance(context))
+
+
+def draw_instance(column: Any, settings: Any) -> None:
+    """What an empty stands for, to look at and to change."""
+    column.prop(settings, "run_path")
+    if not settings.run_path:
+        return
+    column.prop(settings, "instance")
+    column.prop(settings, "second")
+    if settings.second:
+        column.prop(settings, "blend", slider=True)
+    for index, share in enumerate(settings.further):
+        row = column.row(align=True)
+        row.use_property_split = False
+        row.prop(share, "instance", text="")
+        row.prop(share, "weight", text="")
+        row.operator("srn.share_remove", text="", icon="X").index = index
+    if settings.second:
+        column.operator("srn.share_add", icon="ADD")
+    problem = _problem(settings)
+    if problem:
+        sentence(column, problem, "ERROR")
+
+
+def _problem(settings: Any) -> str:
+    """Why this cannot be shown, in a sentence; empty where it can."""
+    try:
+        run = placed_run(folder_of_instance(settings.id_data))
+    except UserError as error:
+        return str(error)
+    named = (settings.instance, settings.second, *(share.instance for share in settings.further))
+    unknown = [name for name in named if name and name not in run.sources]
+    return f"Choose another instance: the run holds none named '{unknown[0]}'." if unknown else ""
+
+
+CLASSES = (SRN_PT_instance,)  # SRN_PT_placed has its place among the panels of the tab
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
