@@ -12,6 +12,7 @@ from .compare_panel import SRN_PT_compare
 from .engine_panel import SRN_PT_engine
 from .geometry_panel import SRN_PT_geometry
 from .panel_parts import redraw
+from .placed_panel import SRN_PT_placed
 from .train_panel import SRN_PT_train, SRN_PT_train_progress
 from .view_panel import SRN_PT_render
 
@@ -21,6 +22,7 @@ CLASSES = (
     SRN_PT_train,
     SRN_PT_train_progress,
     SRN_PT_render,
+    SRN_PT_placed,
     SRN_PT_compare,
     SRN_PT_geometry,
 )
