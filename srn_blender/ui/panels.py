@@ -13,6 +13,7 @@ from .engine_panel import SRN_PT_engine
 from .geometry_panel import SRN_PT_geometry
 from .panel_parts import redraw
 from .placed_panel import SRN_PT_placed
+from .report_panel import SRN_PT_report
 from .train_panel import SRN_PT_train, SRN_PT_train_progress
 from .view_panel import SRN_PT_render
 
@@ -24,6 +25,7 @@ CLASSES = (
     SRN_PT_render,
     SRN_PT_placed,
     SRN_PT_compare,
+    SRN_PT_report,
     SRN_PT_geometry,
 )
 WATCH_SECONDS = 0.25
