@@ -6,6 +6,8 @@ import bpy
 
 from .engine import pump
 from .ui import (
+    adaptive_operators,
+    adaptive_panel,
     capture_command,
     capture_operator,
     capture_presets,
@@ -52,6 +54,7 @@ MODULES = (
     engine_operators,
     install_operators,
     capture_operator,
+    adaptive_operators,
     capture_command,
     capture_presets,
     label_operators,
@@ -73,6 +76,7 @@ MODULES = (
     menus,
     rig_preview,
     rig_panel,
+    adaptive_panel,
     label_panel,
     inspect_panel,
 )

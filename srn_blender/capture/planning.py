@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 
 from ..errors import UserError
 from .background import in_background, telling
 from .fingerprint import Look, fingerprint
+from .growth import NONE, Added, grown, train_folder
 from .instance import Instance
 from .labels import BACKGROUND, choose_views, in_order, list_classes
 from .manifest import class_names
@@ -30,12 +31,13 @@ class Planned:
 
 
 def plan_capture(
-    scene: bpy.types.Scene, studio: Studio, instances: Sequence[Instance], anew: bool
+    scene: bpy.types.Scene, studio: Studio, instances: Sequence[Instance], anew: bool, added: Added = NONE
 ) -> Generator[str, None, Planned]:
     """Looks at each instance, saying so. One that cannot be captured is left out, and the others go on.
 
-    anew: whether the classes need not keep the ids that they have in views on disk. Raises UserError where no instance
-    can be captured, and where the settings do not do for any.
+    anew: whether the classes need not keep the ids that they have in views on disk, and nothing goes on there. added:
+    training views beyond those of the rig and those that were added before. Raises UserError where no instance can be
+    captured, and where the settings do not do for any.
     """
     plans, able, left_out, names = list[InstancePlan](), dict[str, Instance](), list[str](), set[str]()
     look, rig = Look(), None
@@ -51,7 +53,9 @@ def plan_capture(
                 raise
             left_out.append(f"{instance.source}: {error}")
             continue
-        plans.append(_plan_instance(studio, instance, rig, prints, len(plans)))
+        folder = None if anew else train_folder(studio.settings, instance.id)
+        poses = grown(rig.poses, folder, added.get(instance.id))
+        plans.append(replace(_plan_instance(studio, instance, rig, prints, len(plans)), poses=poses))
         able[instance.id] = instance
         names |= {source.name for source in studio.sources}
     if rig is None or not plans:

@@ -18,6 +18,7 @@ from .background import in_background, telling
 from .check import CheckResult, Observed, check_poses, neighbours
 from .dataset import DatasetWriter
 from .fingerprint import Look
+from .growth import NONE, Added
 from .instance import Instance
 from .labels import make_labels
 from .passes import load_pixels
@@ -33,7 +34,8 @@ CHECKED_INSTANCES, CHECKED_VIEWS = 12, 12  # views in all, at least two of an in
 
 @dataclass(frozen=True)
 class CaptureProgress:
-    """How many of `total` views are done, which one was the last, where its rgb is, and seconds left.
+    """How many of `total` views are done, which one was the last, where its rgb is, and seconds left, None where
+    nobody knows.
 
     The last item of a capture adds nothing but `check`, and in `left_out` a sentence on each instance that could not
     be captured. A shard without views of its own has no `view` and no `path`.
@@ -42,7 +44,7 @@ class CaptureProgress:
     done: int
     total: int
     view: ViewKey | None
-    eta: float
+    eta: float | None
     path: Path | None
     check: CheckResult | None = None
     left_out: tuple[str, ...] = ()
@@ -72,14 +74,18 @@ def capture_steps(
     settings: CaptureSettings,
     shard: Shard = WHOLE,
     anew: bool = False,
+    added: Added = NONE,
 ) -> Generator[CaptureProgress | str, None, None]:
-    """The same in short steps, for a window that has to stay free. Between two views each says what goes on."""
+    """The same in short steps, for a window that has to stay free. Between two views each says what goes on.
+
+    added: training views beyond those of the rig and those that were added to the dataset before.
+    """
     _require_settings(settings, instances)
     if anew and shard.count > 1:
         raise UserError("Start anew without shards: each would delete what the others have captured.")
     with open_studio(scene, settings) as studio, ExitStack() as stack:
         try:
-            planned = yield from plan_capture(scene, studio, instances, anew)
+            planned = yield from plan_capture(scene, studio, instances, anew, added)
             entered = DatasetWriter(settings.root, planned.plan, shard, anew)
             opening = in_background(lambda: stack.enter_context(entered))
             writer = yield from telling("Opening the dataset.", opening)

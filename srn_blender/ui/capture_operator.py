@@ -76,8 +76,10 @@ class SRN_OT_capture_anew(bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def execute(self, context: Any) -> Any:
+        failed = tasks.Task.latest.get("capture")
+        name = failed.operator if isinstance(failed, CaptureTask) else CaptureTask.operator
         operators: Any = bpy.ops
-        return operators.srn.capture_views("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT", anew=True)
+        return getattr(operators.srn, name)("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT", anew=True)
 
 
 def begin_capture(context: Any, shard: Shard = WHOLE, anew: bool = False) -> CaptureTask:

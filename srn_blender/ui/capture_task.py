@@ -21,6 +21,7 @@ class CaptureTask(tasks.Task):
     """Steps through a capture. changed: it failed because the views on disk show something else."""
 
     pause = 0.0
+    operator, button = "capture_views", "Capture Views"  # what goes on with it
 
     def __init__(self, steps: Generator[CaptureProgress | str, None, None]) -> None:
         super().__init__("capture", "Preparing the capture.")
@@ -64,7 +65,7 @@ class CaptureTask(tasks.Task):
             self.end(FAILED, str(error))
             return
         taken = f"{self._last.done} of {self._last.total} views are kept" if self._last else "no view was taken"
-        self.end(CANCELLED, f"{why}: {taken}; Capture Views goes on from there.")
+        self.end(CANCELLED, f"{why}: {taken}; {self.button} goes on from there.")
 
     def _finish(self) -> None:
         last = self._last

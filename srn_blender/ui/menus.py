@@ -15,6 +15,7 @@ class SRN_MT_object(bpy.types.Menu):
         layout: Any = self.layout
         layout.operator_context = "INVOKE_DEFAULT"  # modal, as the buttons are
         layout.operator("srn.capture_views", icon="OUTLINER_OB_CAMERA")
+        layout.operator("srn.capture_adaptively", icon="VIEWZOOM")
         layout.operator("srn.label_preview", icon="HIDE_OFF")
         layout.operator("srn.inspect", icon="VIEWZOOM")
         layout.operator_menu_enum("srn.dataset_export", "layout", icon="EXPORT")

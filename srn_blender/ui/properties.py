@@ -9,6 +9,7 @@ import bpy
 from bpy.props import PointerProperty
 
 from ..errors import UserError
+from .adaptive_properties import AdaptiveProperties
 from .capture_properties import CaptureProperties
 from .compare_properties import CompareProperties
 from .geometry_properties import GeometryProperties
@@ -19,6 +20,7 @@ from .train_properties import TrainProperties
 
 class SRN_PG_settings(
     CaptureProperties,
+    AdaptiveProperties,
     LabelProperties,
     RigProperties,
     TrainProperties,

@@ -19,6 +19,7 @@ from srn_engine.data.dataset import Views, over_white
 from srn_engine.data.rays import RayPool
 from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
+from srn_engine.model.fast.scene import FastScene
 from srn_engine.model.presets import FastPreset
 from srn_engine.progress import Progress, Report
 from srn_engine.train import fast
@@ -71,7 +72,7 @@ def propose_views(
 class _Member:
     """A quickly trained scene, and the numbers of the views that it has never seen."""
 
-    scene: fast.FastScene
+    scene: FastScene
     left_out: tuple[int, ...]
 
     def look(self, camera: Camera) -> tuple[Pictures, Pictures, Pictures]:
@@ -97,7 +98,7 @@ def _member(views: Views, fold: int, seconds: float, device: torch.device, repor
 def _spread(members: Sequence[_Member], camera: Camera) -> float:
     """How far members disagree in a view: the mean over pixels of the variance of colour and opacity."""
     colours, opacities, _ = zip(*(member.look(camera) for member in members), strict=True)
-    return float(np.var(colours, axis=0, ddof=1).mean() + np.var(opacities, axis=0, ddof=1).mean())
+    return sum(float(np.stack(seen).var(axis=0, ddof=1).mean()) for seen in (colours, opacities))
 
 
 def _foreseen(members: Sequence[_Member], views: Views) -> float:
@@ -107,7 +108,7 @@ def _foreseen(members: Sequence[_Member], views: Views) -> float:
         for number in member.left_out:
             colour, _, _ = member.look(views.cameras[number])
             errors.append(float(((colour - over_white(views.rgba(number))) ** 2).mean()))
-    return float(-10 * np.log10(max(np.mean(errors), 1e-12)))
+    return float(-10 * np.log10(max(float(np.mean(errors)), 1e-12)))
 
 
 def choose(scores: Array, places: Array, there: Array, count: int) -> list[int]:
