@@ -94,10 +94,14 @@ def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:
 
     Raises UserError where such a camera is not supported or the picture is too large for the engine.
     """
-    seen = camera_from_blender(scene, camera)
-    if max(seen.width, seen.height) > MAX_SIZE:
+    return fitting(camera_from_blender(scene, camera))
+
+
+def fitting(camera: Camera) -> Camera:
+    """The same camera; UserError where its picture is too large for the engine."""
+    if max(camera.width, camera.height) > MAX_SIZE:
         raise UserError(f"Lower the resolution: the engine renders at most {MAX_SIZE} pixels a side.")
-    return seen
+    return camera
 
 
 def request(camera: Camera, trained: Trained) -> dict[str, Any]:
@@ -122,6 +126,7 @@ def show(
         "scale": trained.scale,
         "run": str(trained.run),
         "instance": trained.instance,
+        "source": trained.source,
         "stamp": stamp,
         "classes": list(trained.classes) if trained.has_labels else [],
         "palette": trained.palette.tolist(),
@@ -145,6 +150,12 @@ def is_current(camera: Camera, trained: Trained) -> bool:
     shown = _shown()
     told = [shown.get(key) for key in ("run", "instance", "stamp")]
     return told == [str(trained.run), trained.instance, stamp_of(trained.run)] and is_of(camera)
+
+
+def shown_source(run: Path) -> str:
+    """The name of the instance that the neural view shows, where it is of this run; else empty."""
+    shown = _shown()
+    return str(shown.get("source", "")) if shown.get("run") == str(run) else ""
 
 
 def shown_classes() -> list[tuple[str, tuple[float, float, float]]]:

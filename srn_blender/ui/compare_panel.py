@@ -7,8 +7,8 @@ from typing import Any
 import bpy
 
 from ..results import compare_group, compositor, images, view
-from . import compare_swatches
-from .panel_parts import SidebarPanel, sentence
+from . import compare_live, compare_swatches
+from .panel_parts import SidebarPanel, sentence, task_status
 from .properties import settings_of
 
 SCALES = {"DIFFERENCE": compare_group.DIFFERENCE, "DEPTH_ERROR": compare_group.DEPTH_ERROR}
@@ -40,6 +40,8 @@ class SRN_PT_compare(SidebarPanel):
         else:
             self._palette()
         column.prop(settings, "compare_live")
+        if settings.compare_live:
+            task_status(self.layout, compare_live.KIND, compare_live.problem() or "Waits for a change.")
         self.layout.operator("render.render", text="Render Comparison", icon="RENDER_STILL")
         row = self.layout.row(align=True)
         row.operator("srn.compare", text="Rebuild", icon="FILE_REFRESH")
