@@ -48,6 +48,7 @@ class ViewResult:
     ssim: float
     depth_abs_rel: float | None = None
     miou: float | None = None
+    lpips: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,9 +20,12 @@ from .pictures import Bytes, Embedding, ViewResult, all_depths, depth_range, lab
 METRICS = {
     "psnr": ("PSNR, dB", "{:.2f}"),
     "ssim": ("SSIM", "{:.4f}"),
+    "lpips": ("LPIPS", "{:.4f}"),
     "depth_abs_rel": ("depth abs-rel", "{:.4f}"),
     "miou": ("mIoU", "{:.3f}"),
 }
+FEWEST_SPREAD = 4  # views; the spread of fewer is their table
+BLUE, GREY = "#3b8eea", "#888"
 PICTURED_VIEWS = 24  # the worst ones; the others stand in the table with their numbers alone
 
 STYLE = """
@@ -35,7 +39,7 @@ figure img { width: 136px; image-rendering: pixelated; border: 1px solid var(--l
 figcaption { font-size: .75rem; color: var(--soft); }
 .key { display: inline-block; margin-right: 1rem; } .key i { display: inline-block; width: .9em; height: .9em;
   border: 1px solid var(--line); margin-right: .35em; vertical-align: -.1em; }
-.curve, .features { max-width: 100%; } p.note { color: var(--soft); }
+.curve, .spread, .features { max-width: 100%; } p.note { color: var(--soft); }
 """
 
 
@@ -47,11 +51,13 @@ def write_report(
     classes: Sequence[LabelClass] = (),
     curve: Sequence[tuple[float, float]] = (),
     embedding: Embedding | None = None,
+    instances: Mapping[str, Mapping[str, float | None]] = MappingProxyType({}),
 ) -> Path:
     """Write `compare.png` and `report.html` into `folder` (made where it is missing); return the report's path.
 
     `mean` holds the means of METRICS over the views and any further numbers worth showing; `curve` is the training's
-    course as (seconds, PSNR); `embedding` shows the features of a run with labels. Raises ValueError without views.
+    course as (seconds, PSNR); `embedding` shows the features of a run with labels; `instances` holds the means of each,
+    where there are several. A metric that no view has is left out. Raises ValueError without views.
     """
     if not views:
         raise ValueError("a report needs at least one view")
@@ -61,7 +67,7 @@ def write_report(
     write_sheet(sheet, title, worst_first, classes)
     os.replace(sheet, folder / "compare.png")
     page = folder / "report.part.html"
-    page.write_text(_page(title, worst_first, mean, classes, curve, embedding), encoding="utf-8")
+    page.write_text(_page(title, worst_first, mean, classes, curve, embedding, instances), encoding="utf-8")
     return page.replace(folder / "report.html")
 
 
@@ -72,7 +78,9 @@ def _page(
     classes: Sequence[LabelClass],
     curve: Sequence[tuple[float, float]],
     embedding: Embedding | None,
+    instances: Mapping[str, Mapping[str, float | None]],
 ) -> str:
+    known = [name for name in METRICS if any(getattr(view, name) is not None for view in views)]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -83,11 +91,18 @@ def _page(
     ]
     if len(curve) > 1:
         parts.append(f'<h2>Training</h2><img class="curve" alt="PSNR over time" src="{_curve(curve)}">')
+    if len(views) >= FEWEST_SPREAD:
+        parts.append('<h2>Spread over the views</h2><p class="note">The dashed line is the mean.</p>')
+        parts.append(f'<img class="spread" alt="How many views have which value" src="{_histograms(views, known)}">')
     if embedding is not None:
         note = "Rays of these views, close where the semantic head reads like features (t-SNE), coloured by class."
         parts.append(f'<h2>Features</h2><p class="note">{note}</p>{_key(classes[1:])}')
         parts.append(f'<img class="features" alt="Features by class" src="{_scatter(embedding, classes)}">')
-    parts.append(f"<h2>All views, worst first</h2>{_table(views)}")
+    if len(instances) > 1:
+        worst_first = sorted(instances.items(), key=lambda one: one[1]["psnr"] or 0.0)
+        parts.append(f"<h2>Instances, worst first</h2>{_table('instance', worst_first, known)}")
+    rows = [(view.name, {name: getattr(view, name) for name in known}) for view in views]
+    parts.append(f"<h2>All views, worst first</h2>{_table('view', rows, known)}")
     pictured = views[:PICTURED_VIEWS]
     parts.append(f"<h2>Pictures{'' if len(pictured) == len(views) else f' of the {len(pictured)} worst'}</h2>")
     parts.append('<p class="note">Error: black is none, bright yellow a tenth of the range or more.</p>')
@@ -98,28 +113,26 @@ def _page(
 
 
 def _summary(mean: Mapping[str, float | None]) -> str:
+    """The means: the metrics in their order, then the further numbers."""
+    names = [name for name in METRICS if name in mean] + [name for name in mean if name not in METRICS]
     rows = [
-        f'<tr><th>{escape(METRICS[name][0])}</th><td class="number">{_number(name, mean[name])}</td></tr>'
-        for name in METRICS
-        if name in mean
-    ]
-    rows += [
-        f'<tr><th>{escape(name.replace("_", " "))}</th><td class="number">{_number(name, value)}</td></tr>'
-        for name, value in mean.items()
-        if name not in METRICS
+        f'<tr><th>{escape(_heading(name))}</th><td class="number">{_number(name, mean[name])}</td></tr>'
+        for name in names
+        if mean[name] is not None
     ]
     return f"<table>{''.join(rows)}</table>"
 
 
-def _table(views: Sequence[ViewResult]) -> str:
-    head = "".join(f"<th>{escape(label)}</th>" for label, _ in METRICS.values())
-    rows = [
-        f"<tr><td>{escape(view.name)}</td>"
-        + "".join(f'<td class="number">{_number(name, getattr(view, name))}</td>' for name in METRICS)
+def _table(what: str, rows: Sequence[tuple[str, Mapping[str, float | None]]], names: Sequence[str]) -> str:
+    """A table of metrics, its first column headed `what`."""
+    head = "".join(f"<th>{escape(_heading(name))}</th>" for name in names)
+    lines = [
+        f"<tr><td>{escape(row)}</td>"
+        + "".join(f'<td class="number">{_number(name, values[name])}</td>' for name in names)
         + "</tr>"
-        for view in views
+        for row, values in rows
     ]
-    return f"<table><tr><th>view</th>{head}</tr>{''.join(rows)}</table>"
+    return f"<table><tr><th>{what}</th>{head}</tr>{''.join(lines)}</table>"
 
 
 def _pictures(views: Sequence[ViewResult], classes: Sequence[LabelClass]) -> str:
@@ -143,6 +156,10 @@ def _key(classes: Sequence[LabelClass]) -> str:
     return f"<p>{''.join(items)}</p>" if items else ""
 
 
+def _heading(name: str) -> str:
+    return METRICS[name][0] if name in METRICS else name.replace("_", " ")
+
+
 def _number(name: str, value: float | None) -> str:
     if value is None:
         return "–"
@@ -150,19 +167,42 @@ def _number(name: str, value: float | None) -> str:
 
 
 def _curve(curve: Sequence[tuple[float, float]]) -> str:
-    """PSNR over seconds as a data URL; grey on transparent, so that it reads on white and on black."""
+    """PSNR over seconds as a data URL."""
     seconds, psnr = np.asarray(curve, dtype=float).T
     figure = Figure(figsize=(7, 2.6), dpi=110, layout="constrained")
     axes = figure.subplots()
-    axes.plot(seconds, psnr, color="#3b8eea", linewidth=2)
-    axes.set_xlabel("seconds of training", color="#888")
-    axes.set_ylabel("PSNR, dB", color="#888")
-    axes.tick_params(colors="#888")
-    axes.grid(color="#888", alpha=0.3)
-    axes.patch.set_alpha(0)
-    for side, spine in axes.spines.items():
-        spine.set_color("#888")
-        spine.set_visible(side in ("left", "bottom"))
+    axes.plot(seconds, psnr, color=BLUE, linewidth=2)
+    axes.set_xlabel("seconds of training", color=GREY)
+    axes.set_ylabel("PSNR, dB", color=GREY)
+    axes.grid(color=GREY, alpha=0.3)
+    return _plain_url(figure)
+
+
+def _histograms(views: Sequence[ViewResult], names: Sequence[str]) -> str:
+    """How many views have which value of each metric, as a data URL."""
+    figure = Figure(figsize=(2.6 * len(names), 2.2), dpi=110, layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        values = np.array([value for view in views if (value := getattr(view, name)) is not None])
+        axes.hist(values, bins=min(24, max(6, len(values) // 2)), color=BLUE)
+        axes.axvline(values.mean(), color=GREY, linestyle="--", linewidth=1.2)
+        axes.set_xlabel(_heading(name), color=GREY)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    figure.axes[0].set_ylabel("views", color=GREY)
+    return _plain_url(figure)
+
+
+def _plain_url(figure: Figure) -> str:
+    """A plot as a data URL; grey on transparent, so that it reads on white and on black."""
+    for axes in figure.axes:
+        axes.tick_params(colors=GREY)
+        axes.patch.set_alpha(0)
+        for side, spine in axes.spines.items():
+            spine.set_color(GREY)
+            spine.set_visible(side in ("left", "bottom"))
+    return _figure_url(figure)
+
+
+def _figure_url(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return _png_url(buffer.getvalue())
@@ -178,9 +218,7 @@ def _scatter(embedding: Embedding, classes: Sequence[LabelClass]) -> str:
     axes.scatter(x, y, s=7, c=colours, edgecolors="none")
     axes.set_axis_off()
     axes.set_aspect("equal")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
-    return _png_url(buffer.getvalue())
+    return _figure_url(figure)
 
 
 def _data_url(picture: Bytes) -> str:

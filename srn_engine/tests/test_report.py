@@ -83,7 +83,28 @@ def test_report_is_whole_and_worst_first(tmp_path: Path) -> None:
 def test_report_without_depth_and_labels(tmp_path: Path) -> None:
     views = [ViewResult("one", Picture(v.truth.colour), Picture(v.neural.colour), 30.0, 0.9) for v in results(1)]
     text = write_report(tmp_path, "Plain", views, {"psnr": 30.0, "miou": None}).read_text(encoding="utf-8")
-    assert "labels" not in text and "–" in text
+    assert "labels" not in text and "mIoU" not in text and "depth" not in text, "what no view has is left out"
+
+
+def test_some_views_without_a_pass_keep_its_column(tmp_path: Path) -> None:
+    few = results(2)
+    views = [few[0], ViewResult("bare", few[1].truth, few[1].neural, 30.0, 0.9)]
+    text = write_report(tmp_path, "Mixed", views, {"psnr": 30.0}, CLASSES).read_text(encoding="utf-8")
+    row = re.search(r"<tr><td>bare</td>(.*?)</tr>", text)
+    assert row and row[1].count("–") == 2 and "LPIPS" not in text
+
+
+def test_the_spread_and_the_instances_are_shown(tmp_path: Path) -> None:
+    views = [ViewResult(**{**vars(view), "lpips": 0.1 * n}) for n, view in enumerate(results(6))]
+    of_instances = {name: {"psnr": psnr, "ssim": 0.9, "depth_abs_rel": 0.1, "miou": 0.5, "lpips": 0.1}
+                    for name, psnr in (("oak", 30.0), ("<elm>", 20.0))}  # fmt: skip
+    text = write_report(tmp_path, "Many", views, {}, CLASSES, instances=of_instances).read_text(encoding="utf-8")
+    assert re.findall(r"<td>(oak|&lt;elm&gt;)</td>", text) == ["&lt;elm&gt;", "oak"]
+    assert "<th>LPIPS</th>" in text and ">0.5000<" in text
+    shown = re.search(r'class="spread"[^>]*base64,([^"]*)"', text)
+    assert shown
+    with Image.open(io.BytesIO(base64.b64decode(shown[1]))) as picture:
+        assert picture.width > 5 * 200, "a histogram for each of five metrics"
 
 
 def test_features_are_drawn_in_the_colours_of_their_classes(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from srn_engine.data.dataset import Views, over_white
 from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.pictures import Embedding, Picture, ViewResult
-from srn_engine.progress import Progress, Report
+from srn_engine.progress import Progress, Report, part_of
 from srn_engine.report import write_report
 from srn_engine.train import metrics
+from srn_engine.train.perceptual import Perceived, perceptual
 from srn_engine.train.run import Run, picture_over_white
 
-NAMES = ("psnr", "ssim", "depth_abs_rel", "miou")
+NAMES = ("psnr", "ssim", "lpips", "depth_abs_rel", "miou")
 
 
 def evaluate(
@@ -39,27 +40,29 @@ def evaluate(
         )
     if report_dir is not None:
         _make_folder(report_dir)
+    lpips = perceptual(device)
     results: dict[str, list[ViewResult]] = {}
     seconds: list[float] = []
     for number, instance in enumerate(shared):
         report(Progress(number / len(shared), f"Instance {number + 1} of {len(shared)}: {instance}"))
-        results[instance], spent = _compare(loaded, data.views(split, instance), report, number / len(shared), shared)
+        part = part_of(report, number / len(shared), (number + 1) / len(shared))
+        results[instance], spent = _compare(loaded, data.views(split, instance), lpips, part, len(shared) > 1)
         seconds += spent
     every = [result for of_one in results.values() for result in of_one]
     mean = _means(every)
     milliseconds = 1000 * float(np.median(seconds))
+    instances = {instance: _means(of_one) for instance, of_one in results.items()}
     if report_dir is not None:
         report(Progress(1.0, "Writing the report"))
         title = f"{data.name}: {shared[0]}" if len(shared) == 1 else f"{data.name}: {len(shared)} instances"
         shown = mean | {"render_ms_per_view": milliseconds}
         embedding = _embedding(loaded, [data.views(split, instance) for instance in shared])
-        write_report(report_dir, title, every, shown, data.classes, _curve(run), embedding)
+        write_report(report_dir, title, every, shown, data.classes, _curve(run), embedding, instances)
     rows = [
         {"instance": instance, "view": result.name, **{name: getattr(result, name) for name in NAMES}}
         for instance, of_one in results.items()
         for result in of_one
     ]
-    instances = {instance: _means(of_one) for instance, of_one in results.items()}
     return {
         "metrics": {"mean": mean, "instances": instances, "views": rows},
         "render_ms_per_view": milliseconds,
@@ -87,14 +90,13 @@ def _embedding(run: Run, views: Sequence[Views]) -> Embedding | None:
 
 
 def _compare(
-    run: Run, views: Views, report: Report, before: float, instances: Sequence[str]
+    run: Run, views: Views, lpips: Perceived | None, report: Report, several: bool
 ) -> tuple[list[ViewResult], list[float]]:
-    """The results of one instance's views, and the seconds that each render took; `before` of the work is done."""
+    """The results of one instance's views, and the seconds that each render took; `several` instances are compared."""
     results, seconds = [], []
     run.scene_of(views.instance.id)  # before the clock starts: a scene is made once and rendered many times
     for number, camera in enumerate(views.cameras):
-        done = before + number / len(views) / len(instances)
-        report(Progress(done, f"View {number + 1} of {len(views)} of {views.instance.id}"))
+        report(Progress(number / len(views), f"View {number + 1} of {len(views)} of {views.instance.id}"))
         start = time.perf_counter()
         seen = run.render(views.instance.id, camera, ("colour", "depth", "semantic"))
         seconds.append(time.perf_counter() - start)
@@ -105,12 +107,12 @@ def _compare(
             views.semantic(number) if views.has("semantic", number) else None,
         )
         name = f"{views.split} {views.names[number]}"
-        name = name if len(instances) == 1 else f"{views.instance.id} {name}"
-        results.append(_result(name, truth, neural, len(views.dataset.classes)))
+        name = f"{views.instance.id} {name}" if several else name
+        results.append(_result(name, truth, neural, len(views.dataset.classes), lpips))
     return results, seconds
 
 
-def _result(name: str, truth: Picture, neural: Picture, classes: int) -> ViewResult:
+def _result(name: str, truth: Picture, neural: Picture, classes: int, lpips: Perceived | None) -> ViewResult:
     assert neural.depth is not None and neural.labels is not None
     return ViewResult(
         name,
@@ -120,6 +122,7 @@ def _result(name: str, truth: Picture, neural: Picture, classes: int) -> ViewRes
         metrics.ssim(neural.colour, truth.colour),
         None if truth.depth is None else metrics.depth_abs_rel(neural.depth, truth.depth),
         None if truth.labels is None else metrics.mean_iou(neural.labels, truth.labels, classes),
+        None if lpips is None else lpips(neural.colour, truth.colour),
     )
 
 
