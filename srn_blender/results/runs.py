@@ -22,6 +22,7 @@ DESCRIBED, CHECKPOINT, METRICS, PREVIOUS = "run.json", "checkpoint.safetensors",
 TRAINING = re.compile(r"training-\d+\.safetensors")
 PARTS = {f"{name}.part" for name in (DESCRIBED, CHECKPOINT, METRICS, NOTE)}
 OWN = {DESCRIBED, CHECKPOINT, METRICS, NOTE, "checkpoint.part", "training.part", "metrics.part", *PARTS}
+REPORT = {"report.html", "compare.png", "means.json", NOTE}  # in report
 FETCHED = re.compile(r"[0-9a-f]{64}")  # in .fetched, what has come of a run that is being fetched
 MAX_HEADER = 2**26  # bytes of what a checkpoint says of itself
 TAIL = 4096  # bytes at the end of the metrics that hold their last line
@@ -246,7 +247,7 @@ def delete_run(folder: Path) -> list[str]:
     if folder.is_symlink():
         raise UserError(f"{folder} is a link: delete it in the file manager.")
     try:
-        for inner, is_own in ((PREVIOUS, _is_own), (".fetched", FETCHED.fullmatch)):
+        for inner, is_own in ((PREVIOUS, _is_own), ("report", REPORT.__contains__), (".fetched", FETCHED.fullmatch)):
             if not (folder / inner).is_symlink():
                 _delete(folder / inner, is_own)
         return _delete(folder, _is_own)

@@ -58,13 +58,15 @@ class SRN_OT_run_rename(bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self)
 
     def execute(self, context: Any) -> Any:
-        settings = settings_of(context.scene)
         try:
-            renamed = rename_run(folder_of(settings.run_path, "Run"), self.name)
+            folder = folder_of(settings_of(context.scene).run_path, "Run")
+            users = users_of(folder)
+            renamed = rename_run(folder, self.name)
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        settings.run_path = sibling(settings.run_path, renamed.name)
+        for user in users:
+            user.run_path = sibling(user.run_path, renamed.name)
         train_watch.look(context.scene)
         return {"FINISHED"}
 
@@ -112,6 +114,20 @@ def _is_at_rest(operator: Any, context: Any) -> bool:
         operator.poll_message_set("Wait for the end of its training, or stop it")
         return False
     return True
+
+
+def users_of(folder: Path) -> list[Any]:
+    """The settings of scenes and placed instances of this file that name a run's folder."""
+    owners = [*bpy.data.scenes, *(thing for thing in bpy.data.objects if thing.type == "EMPTY")]
+    users: list[Any] = [getattr(owner, "srn") for owner in owners if owner.library is None]  # noqa: B009
+    return [user for user in users if user.run_path and _names(user.run_path, folder)]
+
+
+def _names(path: str, folder: Path) -> bool:
+    try:
+        return folder_of(path, "Run") == folder
+    except UserError:
+        return False
 
 
 def _forget(folder: Path) -> None:

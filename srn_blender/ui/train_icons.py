@@ -8,17 +8,23 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
+from ..results import plot
 from ..results.images import Array
 
 PLOT, PREVIEW = "plot", "preview"
 LARGEST = 256  # pixels a side
+BACKGROUND = np.array(plot.BACKGROUND, np.float32)
 _previews: Any = None
 
 
 def set_icon(name: str, picture: Array) -> None:
-    """Shows a picture, (H, W, 4) sRGB from the top, where the icon `name` is drawn; of a large one every nth pixel."""
+    """Shows a picture, (H, W, 4) sRGB from the top with straight alpha, where the icon `name` is drawn; of a large one
+    every nth pixel."""
     skip = -(-max(picture.shape[:2]) // LARGEST)
-    small = np.ascontiguousarray(picture[::-skip, ::skip], np.float32)
+    small = np.ones((*picture[::skip, ::skip].shape[:2], 4), np.float32)
+    # Opaque: where it is drawn smaller than it is, edges of a straight alpha would shine.
+    alpha = picture[::-skip, ::skip, 3:]
+    small[..., :3] = picture[::-skip, ::skip, :3] * alpha + BACKGROUND * (1.0 - alpha)
     preview = _previews.get(name) or _previews.new(name)
     preview.image_size = small.shape[1], small.shape[0]
     preview.image_pixels_float.foreach_set(small.ravel())
