@@ -28,6 +28,7 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
         layout.operator("srn.report", icon="FILE_TEXT")
         layout.operator("srn.report_open", icon="URL")
+        layout.operator("srn.fit", icon="MOD_SHRINKWRAP")
         layout.operator("srn.extract_geometry", icon="MESH_DATA")
         layout.separator()
         layout.operator("srn.engine_start", icon="PLAY")

@@ -10,6 +10,7 @@ from . import tasks
 from .capture_panel import SRN_PT_capture
 from .compare_panel import SRN_PT_compare
 from .engine_panel import SRN_PT_engine
+from .fit_panel import SRN_PT_fit
 from .geometry_panel import SRN_PT_geometry
 from .panel_parts import redraw
 from .placed_panel import SRN_PT_placed
@@ -26,6 +27,7 @@ CLASSES = (
     SRN_PT_placed,
     SRN_PT_compare,
     SRN_PT_report,
+    SRN_PT_fit,
     SRN_PT_geometry,
 )
 WATCH_SECONDS = 0.25

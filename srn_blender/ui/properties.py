@@ -12,6 +12,7 @@ from ..errors import UserError
 from .adaptive_properties import AdaptiveProperties
 from .capture_properties import CaptureProperties
 from .compare_properties import CompareProperties
+from .fit_properties import FitProperties
 from .geometry_properties import GeometryProperties
 from .label_properties import LabelProperties
 from .rig_properties import RigProperties
@@ -25,6 +26,7 @@ class SRN_PG_settings(
     RigProperties,
     TrainProperties,
     CompareProperties,
+    FitProperties,
     GeometryProperties,
     bpy.types.PropertyGroup,
 ):

@@ -1,0 +1,27 @@
+"""The panel Fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import tasks
+from .panel_parts import SidebarPanel, task_status
+from .properties import settings_of
+
+
+class SRN_PT_fit(SidebarPanel):
+    bl_idname = "SRN_PT_fit"
+    bl_label = "Fit"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        settings = settings_of(context.scene)
+        column = self.columns()
+        column.prop(settings, "fit_source")
+        if settings.fit_source == "images":
+            column.prop(settings, "fit_reference")
+            if settings.fit_reference is None:
+                column.prop(settings, "fit_radius")
+        if not tasks.running("fit"):
+            self.layout.operator("srn.fit", icon="MOD_SHRINKWRAP")
+        task_status(self.layout, "fit", "Finds a new object of the run's class from a few views.")
