@@ -136,7 +136,7 @@ def inspect():
 
 def train():
     settings().seconds = 25.0
-    yield from press_button("srn.train")
+    yield from press_button("srn.train(")  # not the views to train with, srn.train_views
     yield from wait_for(lambda: "train" in tasks.Task.latest, 10, "the button's answer")
     yield from wait_for(lambda: tasks.Task.latest["train"].fraction > 0.3, 90, "a third of the training")
     yield from picture("07_training")
