@@ -29,16 +29,6 @@ BOX_CENTRE, BALL_CENTRE, BALL_RADIUS = (1.0, 2.0, 0.5), (-3.0, 0.0, 0.0), 0.8
 # The box's own size, so that its sphere has a radius of 1.5.
 BOX_HALF = (1.0, 1.0, 0.5)
 RED, BLUE, GREEN = (0.6, 0.05, 0.02), (0.02, 0.08, 0.5), (0.05, 0.4, 0.1)
-# A small network, which learns this little in seconds.
-TRAIN = """
-import sys, torch
-from pathlib import Path
-from srn_engine.progress import silent
-from srn_engine.train.options import TrainOptions
-from srn_engine.train.trainer import train
-small = {"channels": 8, "side": 12, "hidden": 16, "encoder_widths": (8, 8, 8), "rays": 1024, "guess_after": 0.9}
-train(Path(sys.argv[1]), Path(sys.argv[2]), TrainOptions(steps=150, seed=1, changes=small), torch.device("cpu"), silent)
-"""
 
 
 def add_box(scene: Any) -> Any:
@@ -69,7 +59,7 @@ def trained_run() -> Path:
     for _ in capture(bpy.context.scene, [Instance("box", "Box", [box]), Instance("ball", "Ball", [ball])], settings):
         pass
     run = folder / "run"
-    subprocess.run([interpreter, "-c", TRAIN, settings.root, run], cwd=ROOT, check=True)
+    subprocess.run([interpreter, "-m", "blender_tests.small_run", settings.root, run], cwd=ROOT, check=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     return run
 

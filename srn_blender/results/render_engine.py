@@ -6,9 +6,6 @@ import time
 from typing import Any
 
 import bpy
-import numpy as np
-from mathutils import Color
-from numpy.typing import NDArray
 
 from ..capture.camera import Camera, camera_in
 from ..errors import UserError
@@ -16,8 +13,9 @@ from . import render_engine_orders as orders
 from .layers import Picture, composite
 from .placed import is_placed, placed_in
 from .placed_view import shots
-from .render_engine_world import background
+from .render_engine_world import Backdrop
 from .view import MAX_SIZE
+from .viewport import Viewport
 
 PASSES = (
     ("Combined", 4, "RGBA", "COLOR"),
@@ -30,11 +28,16 @@ UNEXPECTED = "The rendering failed in an unexpected way: Blender's console has t
 
 
 class SRN_RenderEngine(bpy.types.RenderEngine):
-    """Renders stills and animations. No `__init__`: what Blender passes to it differs from version to version."""
+    """Renders stills, animations and the viewport.
+
+    No `__init__`: what Blender passes to it differs from version to version.
+    """
 
     bl_idname = "SRN"
     bl_label = "SRN"
     bl_use_preview = False
+
+    _viewport: Viewport | None = None
 
     def update_render_passes(self: Any, scene: Any = None, renderlayer: Any = None) -> None:
         for name, channels, ids, kind in passes_of(renderlayer):
@@ -49,8 +52,19 @@ class SRN_RenderEngine(bpy.types.RenderEngine):
             self._say(UNEXPECTED)
             raise
 
+    def view_update(self: Any, context: Any, depsgraph: Any) -> None:
+        self._of_view().update()
+
+    def view_draw(self: Any, context: Any, depsgraph: Any) -> None:
+        self._of_view().draw(context, depsgraph)
+
+    def _of_view(self) -> Viewport:
+        if self._viewport is None:
+            self._viewport = Viewport(self)
+        return self._viewport
+
     def _render(self: Any, depsgraph: Any) -> None:
-        settings, layer = depsgraph.scene.render, depsgraph.view_layer_eval
+        layer = depsgraph.view_layer_eval
         camera = _camera_of(depsgraph, self.camera_override)
         seen = shots(_placed_for(depsgraph), camera)
         with_normal = any(name == "Normal" for name, *_ in passes_of(layer))
@@ -59,7 +73,7 @@ class SRN_RenderEngine(bpy.types.RenderEngine):
             return
         layers = [shot.layer(arrays) for shot, arrays in zip(seen, order.arrays, strict=True)]
         picture = composite(layers, camera.width, camera.height)
-        finish(picture, depsgraph.scene_eval, settings.film_transparent)
+        Backdrop.of(depsgraph.scene_eval).finish(picture)
         self._write(picture, layer)
 
     def _wait(self: Any, order: orders.Order) -> bool:
@@ -107,15 +121,6 @@ def passes_of(layer: Any) -> list[tuple[str, int, str, str]]:
     return [one for one in PASSES if wanted.get(one[0], True)]
 
 
-def finish(picture: Picture, scene: Any, transparent: bool) -> None:
-    """Puts the world behind the instances, unless the film is transparent, and brings all to Blender's own colours."""
-    to_working = _working_primaries()
-    if not np.allclose(to_working, np.eye(3), atol=1e-4):
-        picture.change_primaries(to_working)
-    if not transparent:
-        picture.fill_behind(background(scene.world))
-
-
 def _camera_of(depsgraph: Any, camera_object: Any) -> Camera:
     if camera_object is None:
         raise UserError("Add a camera to the scene and make it the active one.")
@@ -139,9 +144,3 @@ def _told(order: orders.Order, seconds: float) -> str:
         return order.message
     left = seconds / order.fraction - seconds
     return f"{order.message} Remaining: {left // 60:02.0f}:{left % 60:02.0f}"
-
-
-def _working_primaries() -> NDArray[np.float64]:
-    """(3, 3): from linear sRGB to the scene-linear colours of this file; red, green and blue have no curve in sRGB."""
-    axes = [Color(axis).from_srgb_to_scene_linear() for axis in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
-    return np.array([(axis.r, axis.g, axis.b) for axis in axes], np.float64).T

@@ -63,6 +63,8 @@ class Order:
         try:
             if self.cancel_asked:
                 self._drop(CANCELLED)
+            elif not self.jobs:
+                self._end(DONE)
             elif self.state == WAITING:
                 self._begin(open_engine)
         except UserError as error:
@@ -77,8 +79,6 @@ class Order:
             self.state, self.message = RUNNING, "Rendering."
             for number in range(len(self.jobs)):
                 self._errands.append(Errand(engine(), self.jobs[number], self._callbacks(number)))
-            if not self.jobs:
-                self._end(DONE)
         elif engine().state != STARTING:
             raise UserError(engine().message)
 

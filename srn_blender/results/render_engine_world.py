@@ -1,12 +1,51 @@
-"""The colour of the world behind the instances."""
+"""What lies behind the instances, and the colours that Blender reckons in."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from mathutils import Color
+from numpy.typing import NDArray
+
 from .. import compat
+from .layers import Picture
 
 BLACK = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """What a scene puts behind the instances. colour: scene-linear, None for a transparent film.
+
+    primaries: (3, 3), from linear sRGB to the file's scene-linear colours.
+    """
+
+    colour: tuple[float, float, float] | None
+    primaries: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, scene: Any) -> Backdrop:
+        return cls(None if scene.render.film_transparent else background(scene.world), working_primaries())
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells one from another."""
+        return self.colour, *self.primaries.ravel().tolist()
+
+    def finish(self, picture: Picture) -> None:
+        """Brings a picture to the colours of the file, and lays it over the backdrop."""
+        if not np.allclose(self.primaries, np.eye(3), atol=1e-4):
+            picture.change_primaries(self.primaries)
+        if self.colour is not None:
+            picture.fill_behind(self.colour)
+
+
+def working_primaries() -> NDArray[np.float64]:
+    """Where the axes of sRGB, which have no curve, lie in the colours of this file."""
+    axes = [Color(axis).from_srgb_to_scene_linear() for axis in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    return np.array([(axis.r, axis.g, axis.b) for axis in axes], np.float64).T
 
 
 def background(world: Any) -> tuple[float, float, float]:

@@ -1,0 +1,222 @@
+"""The viewport's rendered mode: coarse while the view moves, sharp when it stands still, never in the way of it.
+
+Drawing shows the last picture that came and asks for the next; what is asked for a view that is gone is dropped, but
+for the coarse pictures of a moving view, which are all that it shows.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import gpu
+from gpu_extras.presets import draw_texture_2d
+
+from ..capture.camera import Camera
+from ..errors import UserError
+from . import render_engine_orders as orders
+from .layers import Picture, composite
+from .placed import Placed, placed_in
+from .placed_view import Shot, shots
+from .render_engine_world import Backdrop
+from .viewport_camera import shrunk, view_camera
+from .viewport_pace import Pace
+
+RETRY = 2.0  # seconds after a failure until the engine is asked again, and then only for another view
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What is to be seen: key tells one from another; camera is that of the whole region."""
+
+    key: tuple[object, ...]
+    camera: Camera
+    placed: Sequence[Placed]
+    backdrop: Backdrop
+
+
+@dataclass(frozen=True, eq=False)
+class _Try:
+    """A picture on its way. factor: by how much it is smaller than the view."""
+
+    view: _View
+    level: int
+    factor: float
+    camera: Camera
+    shots: Sequence[Shot]
+    began: float
+
+    @property
+    def pixels(self) -> int:
+        return sum(shot.camera.width * shot.camera.height for shot in self.shots)
+
+
+class Viewport:
+    """Of one 3D view. `update` takes in the scene, `draw` shows it; both are called by Blender in the main thread."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = weakref.ref(engine)
+        self._pace = Pace()
+        self._threads = ThreadPoolExecutor(1, "srn-viewport")
+        self._placed: Sequence[Placed] = ()
+        self._problem = ""
+        self._stale = True
+        self._order: orders.Order | None = None
+        self._try: _Try | None = None
+        self._making: Future[Picture] | None = None
+        self._came: tuple[_Try, Picture] | None = None
+        self._shown: _Try | None = None
+        self._texture: Any = None
+        self._failed_at = 0.0
+        self._failed_key: tuple[object, ...] | None = None
+
+    def __del__(self) -> None:
+        self._drop()
+        self._threads.shutdown(wait=False)
+
+    def update(self) -> None:
+        """The scene has changed."""
+        self._stale = True
+
+    def draw(self, context: Any, depsgraph: Any) -> None:
+        try:
+            view = self._view(context, depsgraph)
+        except UserError as error:
+            self._drop()
+            self._tell(str(error))
+            return
+        self._upload()
+        self._ask(view)
+        if self._shown is not None:
+            self._show(depsgraph.scene, context.region.height)
+
+    def _view(self, context: Any, depsgraph: Any) -> _View:
+        if self._stale:
+            self._placed, self._stale = (), False
+            self._problem = ""
+            try:
+                self._placed = placed_in(depsgraph, context.space_data)
+            except UserError as error:
+                self._problem = str(error)
+        if self._problem:
+            raise UserError(self._problem)
+        camera = view_camera(context, depsgraph)
+        backdrop = Backdrop.of(depsgraph.scene_eval)
+        lens = camera.fl_x, camera.fl_y, camera.cx, camera.cy, camera.width, camera.height
+        key = (*camera.pose.ravel().tolist(), *lens, backdrop.key, *(one.signature for one in self._placed))
+        return _View(key, camera, self._placed, backdrop)
+
+    def _ask(self, view: _View) -> None:
+        """Asks for the next picture, where one is due."""
+        if self._try is not None:
+            if self._try.view.key != view.key and self._try.level > 0:
+                self._drop()
+            else:
+                return
+        if view.key == self._failed_key or time.monotonic() < self._failed_at + RETRY:
+            return
+        level = 0
+        if self._shown is not None and self._shown.view.key == view.key:
+            if self._shown.factor == 1.0:
+                return
+            level = self._shown.level + 1
+        self._begin(view, level)
+
+    def _begin(self, view: _View, level: int) -> None:
+        whole = sum(shot.camera.width * shot.camera.height for shot in shots(view.placed, view.camera))
+        factor = self._pace.factor(whole, level)
+        camera = shrunk(view.camera, factor)
+        self._try = _Try(view, level, factor, camera, shots(view.placed, camera), time.monotonic())
+        me = weakref.ref(self)
+
+        def ended() -> None:
+            viewport = me()
+            if viewport is not None:
+                viewport._answered()
+
+        jobs = [shot.request(with_normal=False, with_labels=False) for shot in self._try.shots]
+        self._order = orders.place(orders.Order(jobs, ended))
+        if not view.placed:
+            self._tell("Place an instance first, by Place Instance in the tab SRN.")
+        elif self._shown is None:
+            self._tell(self._order.message)
+
+    def _drop(self) -> None:
+        if self._order is not None:
+            self._order.cancel()
+        self._order = self._try = self._making = None
+
+    def _answered(self) -> None:
+        """The engine has answered: a thread makes the picture, and a timer waits for it."""
+        order, asked = self._order, self._try
+        if order is None or asked is None:
+            return
+        self._order = None
+        if order.state == orders.FAILED:
+            self._failed_at, self._failed_key = time.monotonic(), asked.view.key
+            self._drop()
+            self._tell(order.error)
+            return
+        self._making = self._threads.submit(_make, asked, order.arrays)
+        me = weakref.ref(self)
+
+        def look() -> float | None:
+            viewport = me()
+            return viewport._made() if viewport is not None else None
+
+        bpy.app.timers.register(look, first_interval=0.0)
+
+    def _made(self) -> float | None:
+        making, asked = self._making, self._try
+        if making is None or asked is None:
+            return None  # dropped meanwhile
+        if not making.done():
+            return orders.SOON
+        self._making = self._try = None
+        if asked.shots:
+            self._pace.learn(asked.pixels, time.monotonic() - asked.began)
+        self._came = asked, making.result()
+        self._redraw()
+        return None
+
+    def _upload(self) -> None:
+        if self._came is None:
+            return
+        self._shown, picture = self._came
+        self._came = None
+        height, width = picture.depth.shape
+        data = gpu.types.Buffer("FLOAT", width * height * 4, picture.combined.ravel())  # type: ignore[arg-type]
+        self._texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+        self._tell("")
+
+    def _show(self: Any, scene: Any, height: int) -> None:
+        shown, engine = self._shown, self._engine()
+        wide, high = shown.camera.width / shown.factor, shown.camera.height / shown.factor
+        gpu.state.blend_set("ALPHA_PREMULT")
+        engine.bind_display_space_shader(scene)
+        draw_texture_2d(self._texture, (0, height - high), wide, high)
+        engine.unbind_display_space_shader()
+        gpu.state.blend_set("NONE")
+
+    def _tell(self, text: str) -> None:
+        engine = self._engine()
+        if engine is not None:
+            engine.update_stats("", text)
+
+    def _redraw(self) -> None:
+        engine = self._engine()
+        if engine is not None:
+            engine.tag_redraw()
+
+
+def _make(asked: _Try, arrays: Sequence[orders.Arrays]) -> Picture:
+    """The picture that has come, in a thread."""
+    layers = [shot.layer(one) for shot, one in zip(asked.shots, arrays, strict=True)]
+    picture = composite(layers, asked.camera.width, asked.camera.height)
+    asked.view.backdrop.finish(picture)
+    return picture
