@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from ..errors import UserError
@@ -16,6 +15,7 @@ from . import messages
 from .connection import greet, open_connection
 from .messages import Answer, BadMessage, JobChange, Previewed
 from .process import Address
+from .websocket import WebSocket
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,13 @@ class Client:
             finally:
                 writer.cancel()
 
-    async def _write(self, websocket: ClientConnection) -> None:
+    async def _write(self, websocket: WebSocket) -> None:
         with contextlib.suppress(ConnectionClosed):  # the reader meets it too
             while True:
                 await websocket.send(await self._outbox.get())
 
 
-async def _receive(websocket: ClientConnection) -> Answer | JobChange | Previewed:
+async def _receive(websocket: WebSocket) -> Answer | JobChange | Previewed:
     message = messages.decode(await websocket.recv())
     if isinstance(message, Answer):
         return message

@@ -3,19 +3,20 @@
 import asyncio
 import socket
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
 from ..errors import UserError
 from . import messages
 from .messages import Answer, BadMessage
 from .process import Address
+from .websocket import WebSocket
 
 HELLO = 0  # the number of the first request; the caller's own start at 1
 HELLO_SECONDS = 20.0
 
 
-async def open_connection(address: Address) -> ClientConnection:
+async def open_connection(address: Address) -> WebSocket:
     """A connection to an engine that knows the token; UserError where there is none."""
     where = f"{address.host}:{address.port}"
     if not (address.token and address.token.isascii() and address.token.isprintable()):
@@ -25,6 +26,7 @@ async def open_connection(address: Address) -> ClientConnection:
         websocket = await connect(
             f"ws://{host}:{address.port}",
             additional_headers={"Authorization": f"Bearer {address.token}"},
+            create_connection=WebSocket,
             compression=None,
             proxy=None,
             max_size=messages.MAX_BINARY,
@@ -45,11 +47,12 @@ async def open_connection(address: Address) -> ClientConnection:
         raise UserError(
             f"No engine answers at {where}: start `srn-engine serve` there and check the address."
         ) from None
+    assert isinstance(websocket, WebSocket)
     _keep_alive(websocket)
     return websocket
 
 
-async def greet(websocket: ClientConnection) -> messages.Json:
+async def greet(websocket: WebSocket) -> messages.Json:
     """What the engine says of itself; UserError where it refuses, or speaks another version of the protocol."""
     try:
         async with asyncio.timeout(HELLO_SECONDS):
@@ -67,7 +70,7 @@ async def greet(websocket: ClientConnection) -> messages.Json:
     return answer.result
 
 
-def _keep_alive(websocket: ClientConnection) -> None:
+def _keep_alive(websocket: WebSocket) -> None:
     """Lets the kernel find out within a minute that the other side's machine is gone."""
     raw: socket.socket = websocket.transport.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

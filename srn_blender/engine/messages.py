@@ -12,7 +12,8 @@ PROTOCOL = 2
 CLIENT = "SRN for Blender"
 MAX_TEXT = 2**20  # bytes of one text frame
 MAX_BINARY = 2**30 + 4096  # bytes of one binary frame: an array and its header
-MAX_PIECE = 2**20 - 4096  # bytes of a piece of a file
+MAX_PIECE_FRAME = 2**20  # bytes of a binary frame with a piece of a file
+MAX_PIECE = MAX_PIECE_FRAME - 4096  # bytes of the piece
 
 # By name: the type, how many lengths are free, and those that are not. A picture has pixels, but a cloud no triangles.
 _ARRAYS = {
@@ -28,6 +29,7 @@ _ARRAYS = {
 }
 
 Json = dict[str, object]
+Frame = str | bytes | memoryview
 
 
 class BadMessage(Exception):
@@ -91,9 +93,9 @@ def check_version(info: Mapping[str, object]) -> str | None:
     return f"The add-on speaks protocol {PROTOCOL} and the engine protocol {version}: update the {older}."
 
 
-def decode(frame: str | bytes) -> Answer | JobChange | Previewed:
+def decode(frame: Frame) -> Answer | JobChange | Previewed:
     """What a frame says; BadMessage where it says nothing the protocol knows, or is an array."""
-    if isinstance(frame, bytes):
+    if not isinstance(frame, str):
         return _with_piece(frame)
     message = _parse(frame)
     params = message.get("params")
@@ -115,9 +117,9 @@ def _names(value: object) -> list[str]:
     return value
 
 
-def _with_piece(frame: bytes) -> Answer:
-    line, newline, piece = frame.partition(b"\n")
-    if not frame.startswith(b"{") or not newline or len(piece) > MAX_PIECE:
+def _with_piece(frame: bytes | memoryview) -> Answer:
+    line, newline, piece = bytes(frame[:MAX_PIECE_FRAME]).partition(b"\n")
+    if not line.startswith(b"{") or not newline or len(piece) > MAX_PIECE or len(frame) > MAX_PIECE_FRAME:
         raise BadMessage("an array came that was not announced")
     try:
         return replace(_answer(_parse(line.decode())), piece=piece)
@@ -148,7 +150,7 @@ def _answer(message: Json) -> Answer:
     raise BadMessage("a message is neither an answer nor a job's state")
 
 
-def decode_array(name: str, frame: str | bytes) -> np.ndarray:
+def decode_array(name: str, frame: Frame) -> np.ndarray:
     """The array `name` in a `.npy` frame, without a copy; BadMessage where it is not as the protocol says.
 
     Of a picture: `colour` (H, W, 4), `depth` (H, W) and `normal` (H, W, 3) are float32, `semantic` (H, W) is uint8.
@@ -169,7 +171,7 @@ def decode_array(name: str, frame: str | bytes) -> np.ndarray:
     return np.frombuffer(frame, dtype=found, offset=start).reshape(shape)
 
 
-def _header(name: str, frame: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+def _header(name: str, frame: bytes | memoryview) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     stream = io.BytesIO(frame[:4096])
     try:
         if np.lib.format.read_magic(stream) != (1, 0):

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from ..errors import UserError
@@ -18,6 +17,7 @@ from . import messages
 from .connection import greet, open_connection
 from .messages import Answer, BadMessage
 from .process import Address
+from .websocket import WebSocket
 
 ANSWER_SECONDS = 120.0  # for the engine's disk; a machine that is gone is found by keepalive
 WINDOW = 32  # requests under way at once, so that a distant engine is not waited for file by file
@@ -65,7 +65,7 @@ class TransferCallbacks:
 class Line:
     """The connection of a transfer. Requests may go out before earlier ones are answered; answers come in order."""
 
-    def __init__(self, websocket: ClientConnection) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self._count = 0
 

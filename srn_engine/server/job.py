@@ -12,6 +12,7 @@ import numpy.typing as npt
 from srn_engine.previews import View
 from srn_engine.progress import Progress
 from srn_engine.server.params import JobParams
+from srn_engine.server.protocol import ArrayFrame
 
 
 class State(StrEnum):
@@ -47,7 +48,7 @@ Work = Callable[[JobParams, Desk], Outcome]
 JobState = dict[str, object]
 """A `job` object of the protocol, or the `result` inside it."""
 
-Listener = Callable[[str, JobState, Sequence[bytes]], None]
+Listener = Callable[[str, JobState, Sequence[ArrayFrame]], None]
 """Told of a notification's method and params and, where it has them, its arrays as frames; called from any thread, must
 not block."""
 
@@ -94,6 +95,6 @@ class Job:
             state["error"] = self.error
         return state
 
-    def tell(self, method: str, params: JobState, frames: Sequence[bytes] = ()) -> None:
+    def tell(self, method: str, params: JobState, frames: Sequence[ArrayFrame] = ()) -> None:
         for listener in self.listeners:
             listener(method, params, frames)

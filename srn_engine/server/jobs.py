@@ -16,11 +16,12 @@ from srn_engine.progress import Cancelled, Progress
 from srn_engine.server import protocol
 from srn_engine.server.job import Job, JobState, Listener, State, Work
 from srn_engine.server.params import JobParams, Train
+from srn_engine.server.protocol import ArrayFrame
 
 PROGRESS_INTERVAL = 0.1  # seconds between two notifications of a running job
 MAX_WAITING = 100  # jobs
 MAX_ERROR = 10_000  # characters: a sentence always fits into a frame
-ENDED_KEPT = 16  # jobs whose result `states` still tells
+ENDED_KEPT = 12  # jobs whose result `states` still tells
 LANES = {  # by kind; each lane is a worker of its own and does one job after the other
     "render": "renders",
     "train": "trainings",
@@ -148,7 +149,7 @@ class JobQueue:
         else:
             self._end(job, state, result, arrays)
 
-    def _do(self, job: Job) -> tuple[State, JobState, Sequence[bytes]]:
+    def _do(self, job: Job) -> tuple[State, JobState, Sequence[ArrayFrame]]:
         """Does the work, and encodes what it made here, where an error is the job's and no lock is held."""
         try:
             outcome = self._work[job.kind](job.params, _Desk(self, job))
@@ -179,7 +180,7 @@ class JobQueue:
         job: Job,
         state: State,
         result: JobState | None = None,
-        arrays: Sequence[bytes] = (),
+        arrays: Sequence[ArrayFrame] = (),
         error: str | None = None,
     ) -> None:
         with self._lock:
@@ -196,7 +197,7 @@ class JobQueue:
         for job in set(ended) - set(others[-ENDED_KEPT:]):
             del self._jobs[job.number]
 
-    def _notify(self, job: Job, arrays: Sequence[bytes] = ()) -> None:
+    def _notify(self, job: Job, arrays: Sequence[ArrayFrame] = ()) -> None:
         job.notified = time.monotonic()
         job.tell("job", job.state_json(), arrays)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,16 @@ class ProtocolError(Exception):
 
 class TooLarge(Exception):
     """A message or an array over the protocol's limit."""
+
+
+class ArrayFrame(NamedTuple):
+    """A binary frame with an array: its `.npy` header, and its bytes where they lie."""
+
+    header: bytes
+    data: memoryview
+
+
+Frame = str | bytes | ArrayFrame
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,19 @@ def encode_notification(method: str, params: Mapping[str, object]) -> str:
     return _encode({"jsonrpc": "2.0", "method": method, "params": plain(params)})
 
 
-def encode_array(array: np.ndarray) -> bytes:
-    """`array` in numpy's `.npy` format, version 1.0, C order; ValueError where only pickling could hold it."""
+def encode_array(array: np.ndarray) -> ArrayFrame:
+    """`array` in numpy's `.npy` format, version 1.0, C order; ValueError where only pickling could hold it.
+
+    What lies in C order already is not copied: it must not change until it was sent.
+    """
     if array.nbytes > MAX_ARRAY:
         raise TooLarge(f"An array of {array.nbytes} bytes is over the limit of {MAX_ARRAY}.")
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return buffer.getvalue()
+    if array.dtype.hasobject:
+        raise ValueError(f"An array of {array.dtype} cannot be sent.")
+    ordered = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(ordered))
+    return ArrayFrame(header.getvalue(), ordered.reshape(-1).view(np.uint8).data)
 
 
 def job_result(result: Mapping[str, object]) -> dict[str, object]:

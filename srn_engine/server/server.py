@@ -1,7 +1,6 @@
 """The engine's WebSocket server: connections, and what each request does."""
 
 import asyncio
-import contextlib
 import hmac
 import socket
 from collections.abc import Callable, Sequence
@@ -16,13 +15,11 @@ from websockets.http11 import Response as HttpResponse
 
 from srn_engine.errors import UserError
 from srn_engine.server import params, protocol
+from srn_engine.server.connection import Connection, WebSocket, keep_alive
 from srn_engine.server.folders import Folders, Paths
-from srn_engine.server.job import JobState
 from srn_engine.server.jobs import JobQueue
 from srn_engine.server.protocol import ProtocolError, Request
 from srn_engine.server.storage import Storage
-
-MAX_PENDING = 4  # progress notifications; a client that reads more slowly misses some
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,7 @@ class EngineServer:
         return serve(
             self._talk,
             sock=listener,
+            create_connection=WebSocket,
             process_request=self._check_token,
             compression=None,  # arrays of floats hardly shrink, and a compressed frame could grow past any limit
             max_size=protocol.MAX_TEXT,
@@ -69,8 +67,9 @@ class EngineServer:
         return connection.respond(HTTPStatus.UNAUTHORIZED, "The token is missing or wrong.\n")
 
     async def _talk(self, websocket: ServerConnection) -> None:
-        _keep_alive(websocket)
-        connection = _Connection(websocket)
+        assert isinstance(websocket, WebSocket)
+        keep_alive(websocket)
+        connection = Connection(websocket)
         greeted = False
         try:
             async for frame in websocket:
@@ -84,7 +83,7 @@ class EngineServer:
             connection.closed = True
             self._jobs.drop(connection.notify)
 
-    async def _answer(self, connection: "_Connection", frame: str | bytes, greeted: bool) -> bool:
+    async def _answer(self, connection: Connection, frame: str | bytes, greeted: bool) -> bool:
         """Answers one frame; whether with a result."""
         try:
             request = protocol.decode_request(frame, self._folders)
@@ -99,7 +98,7 @@ class EngineServer:
             self._stop()
         return True
 
-    async def _reply(self, request: Request, connection: "_Connection") -> str | bytes:
+    async def _reply(self, request: Request, connection: Connection) -> str | bytes:
         try:
             if isinstance(request.params, params.StorageParams):
                 return await asyncio.to_thread(self._use_storage, request)  # it waits for the disk
@@ -130,7 +129,7 @@ class EngineServer:
                 return protocol.encode_piece(request.id, {"size": size}, piece)
         raise AssertionError(request.method)
 
-    def _do(self, request: Request, connection: "_Connection") -> object:
+    def _do(self, request: Request, connection: Connection) -> object:
         match request.params:
             case params.Hello() as hello:
                 if hello.protocol != protocol.PROTOCOL:
@@ -154,48 +153,3 @@ class EngineServer:
 
 def _result(request: Request, **result: object) -> str:
     return protocol.encode_result(request.id, result)
-
-
-class _Connection:
-    """One client's socket; frames that belong together are sent with nothing in between."""
-
-    def __init__(self, websocket: ServerConnection) -> None:
-        self.closed = False
-        self._websocket = websocket
-        self._loop = asyncio.get_running_loop()
-        self._lock = asyncio.Lock()
-        self._sending: set[asyncio.Task[None]] = set()
-
-    async def send(self, frames: Sequence[str | bytes]) -> None:
-        async with self._lock:
-            for frame in frames:
-                await self._websocket.send(frame)
-
-    def notify(self, method: str, about: JobState, arrays: Sequence[bytes]) -> None:
-        """Sends a notification soon; called from any thread, never blocks."""
-        if not self.closed:
-            frames: Sequence[str | bytes] = [protocol.encode_notification(method, about), *arrays]
-            # Of a running job the next one tells as much; previews are large, so that none may wait for another.
-            most = 1 if method == "preview" else MAX_PENDING if about["state"] == "running" else None
-            self._loop.call_soon_threadsafe(self._send_soon, frames, most)
-
-    def _send_soon(self, frames: Sequence[str | bytes], most_pending: int | None) -> None:
-        """most_pending: where so many frames wait already these are left out; None for never."""
-        if self.closed or (most_pending is not None and len(self._sending) >= most_pending):
-            return
-        task = self._loop.create_task(self._send_unless_closed(frames))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def _send_unless_closed(self, frames: Sequence[str | bytes]) -> None:
-        with contextlib.suppress(ConnectionClosed):  # `_talk` sees it too, and drops what this client asked for
-            await self.send(frames)
-
-
-def _keep_alive(connection: ServerConnection) -> None:
-    """Lets the kernel find out within a minute that the other side's machine is gone."""
-    raw: socket.socket = connection.transport.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # macOS calls TCP_KEEPIDLE TCP_KEEPALIVE
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)

@@ -11,7 +11,7 @@ from srn_engine.server.job import Desk, Outcome, Work
 from srn_engine.server.params import Evaluate, Fit, JobParams, Mesh, ProposeViews, Render, Train
 from srn_engine.server.runs import LoadedRuns
 
-MAX_ROWS = 100  # instances or views that are told one by one: the last 16 results must fit into one frame
+MAX_ROWS = 100  # instances or views that are told one by one: the last results must fit into one frame
 MESH_RESOLUTION = 128  # points a side
 
 # Training and rendering pull in compilers and image libraries: they are imported when the first job needs them.

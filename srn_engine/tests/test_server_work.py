@@ -47,7 +47,7 @@ class Client:
 
     def listen(self, method, state, frames) -> None:
         self.states.append(state)
-        self.arrays = [np.load(io.BytesIO(frame), allow_pickle=False) for frame in frames]
+        self.arrays = [np.load(io.BytesIO(frame.header + frame.data), allow_pickle=False) for frame in frames]
         if state["state"] in ("done", "failed", "cancelled"):
             self._ended.set()
 
