@@ -140,8 +140,8 @@ class Client:
 
 
 async def _receive(websocket: WebSocket) -> Answer | JobChange | Previewed:
-    message = messages.decode(await websocket.recv())
+    message = messages.decode(await websocket.receive())
     if isinstance(message, Answer):
         return message
-    arrays = {name: messages.decode_array(name, await websocket.recv()) for name in message.array_names}
+    arrays = {name: messages.decode_array(name, await websocket.receive()) for name in message.array_names}
     return replace(message, arrays=arrays)

@@ -57,7 +57,7 @@ async def greet(websocket: WebSocket) -> messages.Json:
     try:
         async with asyncio.timeout(HELLO_SECONDS):
             await websocket.send(messages.hello(HELLO))
-            answer = messages.decode(await websocket.recv())
+            answer = messages.decode(await websocket.receive())
     except TimeoutError:
         raise UserError(f"The engine did not answer within {HELLO_SECONDS:.0f} seconds: start it again.") from None
     if isinstance(answer, Answer) and answer.error is not None:

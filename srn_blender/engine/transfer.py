@@ -85,7 +85,7 @@ class Line:
         """The result of the first request that is not answered yet, and the piece that came with it."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = messages.decode(await self._websocket.recv())
+                answer = messages.decode(await self._websocket.receive())
         except TimeoutError:
             raise UserError("The engine does not answer any more: see how it is there, then try again.") from None
         if not isinstance(answer, Answer):

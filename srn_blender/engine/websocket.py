@@ -10,7 +10,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.protocol import State
 
-from .messages import MAX_BINARY
+from .messages import MAX_BINARY, Frame
 
 SCRATCH = 65536  # bytes read at once while no binary frame is under way
 # RFC 6455, section 5.2: a frame's first byte, that of a whole binary one; then its length, in so many bytes more.
@@ -23,7 +23,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
     """`websockets` copies what it reads several times over; a picture of 33 MB is worth reading once.
 
     Whole binary frames are taken out of what comes. In the place of each `websockets` gets an empty one, so that it
-    keeps their order among the others, and `recv` gives the content instead.
+    keeps their order among the others, and `receive` gives the content instead.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,9 +44,9 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         else:
             self._fill(nbytes)
 
-    async def recv(self, decode: bool | None = None) -> str | bytes | memoryview:
+    async def receive(self) -> Frame:
         """The next message, a binary one that came in one frame as a read-only view of its own memory."""
-        message = await super().recv(decode)
+        message = await self.recv()
         return self._contents.popleft() if message == b"" and self._contents else message
 
     def _take(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self.data_received(data[:start])
             return data[start:]
         content = data[start : start + length]
-        self._content, self._filled = memoryview(np.empty(length, np.uint8)), 0
+        self._content, self._filled = np.empty(length, np.uint8).data, 0
         self._content[: len(content)] = content
         self._fill(len(content))
         return data[start + length :]
