@@ -38,7 +38,7 @@ from bl_ext.user_default.srn.ui import (  # noqa: E402
 
 FILE = OUT / "scene.blend"
 SECONDS = 100.0  # of training in all
-STEP = 9  # pixels, half a button
+STEP = 12  # pixels: no button is lower than that
 PREVIEW = "SRN Preview"
 LIMIT = 0.05  # seconds of one call on the main thread
 lowest_seen: dict[str, int] = {}  # where the last button was, with some room above
@@ -119,13 +119,18 @@ def wait_for(condition, seconds, what):
 def press_button(wanted):
     """Clicks a button of the panel Train: its first one is looked for, the others are found below or above it."""
     side = gui.region("UI")
-    x = side.x + side.width * 0.4
+    x = side.x + side.width * 0.3
     highest = side.y + side.height - 10
     for y in (*range(int(lowest_seen.get("y", highest)), side.y, -STEP), *range(highest, side.y, -STEP)):
         gui.move(x, y)
-        yield 0.02
-        if wanted in (gui.under_pointer(gui.area(), side) or ""):
-            lowest_seen["y"] = min(y + 200, highest)
+        for _ in range(3):  # the panel is drawn again and again meanwhile, and the pointer's news wait for that
+            yield 0.05
+            found = gui.under_pointer(gui.area(), side)
+            if found:
+                break
+        if wanted in (found or ""):
+            lowest_seen["y"] = min(y + 120, highest)
+            gui.log("found", found, "at", y)
             gui.click(x, y)
             yield 0.3
             return

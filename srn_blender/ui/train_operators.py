@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, FloatProperty
 
+from ..engine.engine import READY, engine
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import HostRun
 from ..errors import UserError
@@ -21,7 +22,7 @@ from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
 from .train_shown import show_in_one
-from .train_task import TrainTask, latest_training
+from .train_task import Resumed, TrainTask, latest_training
 
 
 class SRN_OT_train(LongWork, bpy.types.Operator):
@@ -70,19 +71,7 @@ still trains it, follow it"""
         return _is_free(cls, context)
 
     def begin(self, context: Any) -> tasks.Task:
-        settings = settings_of(context.scene)
-        folder = folder_of(settings.run_path, "Run")
-        run = _unfinished(folder, self.seconds)
-        dataset = run.dataset if run.dataset.is_dir() and run.resumable else folder_of(settings.dataset_path, "Dataset")
-        request = JobRequest(
-            "train",
-            {"resume": True} | ({"seconds": self.seconds} if self.seconds else {}),
-            {"dataset": FolderRead(dataset)},
-            {"run": folder},
-        )
-        source = source_in_mind(context)
-        target = preview.target_in_run(folder, source) if run.preset else preview.target_in_dataset(dataset, source)
-        return TrainTask(_job(request), lambda: open_engine(context), target, History.read(folder), run)
+        return continue_training(context, self.seconds)
 
 
 class SRN_OT_train_pause(bpy.types.Operator):
@@ -141,6 +130,31 @@ class SRN_OT_train_plot(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def continue_training(context: Any, seconds: float = 0.0) -> TrainTask:
+    """The training of the run in mind, ready to be stepped on until it took so long in all; 0 for its own time.
+
+    Raises UserError where there is none that could go on.
+    """
+    settings = settings_of(context.scene)
+    folder = folder_of(settings.run_path, "Run")
+    run = read_run(folder)
+    problem = _why_not(folder, run, seconds)
+    if problem is not None and engine().state != READY:  # one that is ready may have it under way
+        raise problem
+    kept = run is not None and run.resumable and run.dataset.is_dir()
+    dataset = run.dataset if run is not None and kept else folder_of(settings.dataset_path, "Dataset")
+    request = JobRequest(
+        "train",
+        {"resume": True} | ({"seconds": seconds} if seconds else {}),
+        {"dataset": FolderRead(dataset)},
+        {"run": folder},
+    )
+    source = source_in_mind(context)
+    known = run is not None and run.preset
+    target = preview.target_in_run(folder, source) if known else preview.target_in_dataset(dataset, source)
+    return TrainTask(_job(request), lambda: open_engine(context), target, History.read(folder), Resumed(run, problem))
+
+
 def _is_free(operator: Any, context: Any) -> bool:
     if tasks.running("train"):
         operator.poll_message_set("A training is running already")
@@ -159,18 +173,17 @@ def free_path(path: str) -> str:
     return sibling(path, free_name(folder.name, is_taken))
 
 
-def _unfinished(folder: Path, seconds: float) -> RunSummary:
-    """The run in a folder; UserError where it has no training that could go on until `seconds`, 0 for its own time."""
-    run = read_run(folder)
+def _why_not(folder: Path, run: RunSummary | None, seconds: float) -> UserError | None:
+    """Why the run in a folder cannot go on until `seconds`, 0 for its own time; None where it can."""
     if run is None:
-        raise UserError(f"Train first, or choose another run: there is none in {folder}.")
+        return UserError(f"Train first, or choose another run: there is none in {folder}.")
     if run.state == BROKEN:
-        raise UserError(run.problem)
+        return UserError(run.problem)
     if not run.can_continue:
-        raise UserError(f"Train anew: '{run.name}' was fitted or converted, and keeps no training that could go on.")
+        return UserError(f"Train anew: '{run.name}' was fitted or converted, and keeps no training that could go on.")
     if run.preset and run.fraction >= 1.0 and seconds <= run.seconds:
-        raise UserError(f"Give it more than {run.seconds:.0f} s in all: '{run.name}' has used up its time.")
-    return run
+        return UserError(f"Give it more than {run.seconds:.0f} s in all: '{run.name}' has used up its time.")
+    return None
 
 
 def _job(request: JobRequest) -> tasks.Job:

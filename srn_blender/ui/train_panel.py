@@ -13,6 +13,7 @@ from .runs_list import run_in_mind, summary_in_mind
 from .runs_panel import draw_runs, draw_summary
 from .train_icons import PLOT, PREVIEW, icon
 from .train_task import TrainTask, latest_training
+from .train_watch import is_under_way
 
 PICTURE = 12.0  # units of the interface, each the height of a button: as wide as the sidebar is at first
 
@@ -33,6 +34,10 @@ class SRN_PT_train(SidebarPanel):
             _draw_running(self.layout, context, task)
             return
         run = summary_in_mind(context.scene)
+        if is_under_way(run_in_mind(context.scene)):
+            sentence(self.layout, "The engine is training this run.", "PLAY")
+            self.layout.operator("srn.train_continue", text="Follow Training", icon="PLAY")
+            return
         _draw_buttons(self.layout, settings, run)
         if "train" in tasks.Task.latest and (task is None or task.run == run_in_mind(context.scene)):
             task_status(self.layout, "train", "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ from .train_shown import show_in_editors
 CAMERA_SECONDS = 0.5  # between two looks at where the preview's camera is
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """A training that goes on. run: what its folder holds, None where nothing is there yet. problem: why it cannot, if
+    the engine has it not under way."""
+
+    run: RunSummary | None
+    problem: UserError | None
+
+
 class TrainTask(tasks.JobTask):
     """A training of the run in a folder; one that the engine has under way already is followed."""
 
@@ -37,9 +46,9 @@ class TrainTask(tasks.JobTask):
         open_engine: Callable[[], None],
         target: preview.Target,
         history: History,
-        resumed: RunSummary | None = None,
+        resumed: Resumed | None = None,
     ) -> None:
-        """target: what the preview shows. history: how it was trained so far. resumed: the run that goes on."""
+        """target: what the preview shows. history: how it was trained so far. resumed: where it goes on."""
         super().__init__("train", job, open_engine)
         self.run: Path = job.request.writes["run"]
         self.history = history
@@ -66,7 +75,7 @@ class TrainTask(tasks.JobTask):
             progress=self._on_progress,
             done=self._on_done,
             failed=self.fail,
-            cancelled=lambda result: self.end(tasks.CANCELLED, self._job.cancelled(result)),
+            cancelled=self._on_cancelled,
             preview=self._on_preview,
         )
         number = training_of(self._jobs or [], self.run)
@@ -75,7 +84,7 @@ class TrainTask(tasks.JobTask):
         if number is not None:
             return Errand(engine(), JobRequest("follow", {"job": number}, writes={"run": self.run}), callbacks)
         if self._resumed is not None:
-            _check_engine(self._resumed)
+            _check(self._resumed)
         return Errand(engine(), self._job.request, callbacks)
 
     def halt(self, words: Callable[[Mapping[str, Any]], str]) -> None:
@@ -130,6 +139,18 @@ class TrainTask(tasks.JobTask):
             self.number = int(state["job"])
             self.history.tell(state["metrics"])
 
+    def _on_done(self, result: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self._note(result)
+        super()._on_done(result, arrays)
+
+    def _on_cancelled(self, result: Mapping[str, Any]) -> None:
+        self._note(result)
+        self.end(tasks.CANCELLED, self._job.cancelled(result))
+
+    def _note(self, result: Mapping[str, Any]) -> None:
+        """Takes the last step and what was measured after it, which no notification tells."""
+        self.history.tell({"step": result.get("steps"), "psnr": result.get("psnr")})
+
     def _on_preview(self, step: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         if not self.is_in_mind():
             return
@@ -145,7 +166,7 @@ def latest_training() -> TrainTask | None:
     return task if isinstance(task, TrainTask) else None
 
 
-def training_of(jobs: list[Mapping[str, Any]], run: Path) -> int | None:
+def training_of(jobs: Sequence[Mapping[str, Any]], run: Path) -> int | None:
     """The number of the job, among an engine's, that trains the run in a folder here."""
     host = HostRun.read(run)
     names = {str(run), host.name if host is not None else ""}
@@ -153,8 +174,11 @@ def training_of(jobs: list[Mapping[str, Any]], run: Path) -> int | None:
     return next((int(job["job"]) for job in under_way if job.get("run") in names), None)
 
 
-def _check_engine(run: RunSummary) -> None:
-    """UserError where the engine that is ready has not what the training of a run needs in order to go on."""
+def _check(resumed: Resumed) -> None:
+    """UserError where a training cannot go on, or not on the engine that is ready."""
+    if resumed.problem is not None or resumed.run is None:
+        raise resumed.problem or UserError("Train first: there is no such run.")
+    run = resumed.run
     if engine().has_storage and run.resumable:
         raise UserError(f"'{run.name}' was trained on this computer: choose the engine here to go on with it.")
     if not engine().has_storage and not run.resumable:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..engine.engine import READY, engine
 from ..results import images, plot
 from ..results.runs_watch import RunWatch
-from . import runs_list
+from . import runs_list, tasks
 from .panel_parts import redraw
 from .train_icons import PLOT, clear_icon, set_icon
 from .train_shown import show_in_editors
-from .train_task import latest_training
+from .train_task import latest_training, training_of
 
 TIMER_SECONDS = 0.25
 LOOK_SECONDS = 1.0  # between two looks at the runs
@@ -24,6 +27,8 @@ IMAGE = "SRN Training"  # the plot as an image, where somebody has asked for it
 _watch = RunWatch()
 _looked = 0.0
 _shown: plot.Array | None = None
+_asked_for: object = None  # the run and the engine's state at the last question for trainings
+_under_way: Path | None = None  # the run that the engine trains, by its answer
 
 
 def look(scene: Any) -> None:
@@ -45,6 +50,28 @@ def show_plot() -> bpy.types.Image | None:
     return images.put(IMAGE, found.picture, is_colour=True)
 
 
+def is_under_way(run: Path | None) -> bool:
+    """Whether the engine trains a run that this Blender does not follow."""
+    return run is not None and _under_way == run and not tasks.running("train")
+
+
+def _look_for_trainings(run: Path) -> None:
+    """Asks an engine that has just become ready, or where another run is in mind, whether it trains that."""
+    global _asked_for, _under_way
+    asked_for = (run, engine().state)
+    if asked_for == _asked_for or tasks.running("train"):
+        return
+    _asked_for, _under_way = asked_for, None
+    if engine().state == READY:
+        engine().request("jobs", {}, functools.partial(_take_trainings, run), lambda sentence: None)
+
+
+def _take_trainings(run: Path, result: Mapping[str, Any]) -> None:
+    global _under_way
+    _under_way = run if training_of(result["jobs"], run) is not None else None
+    redraw()
+
+
 def _timer() -> float:
     global _looked
     scene: Any = bpy.context.scene
@@ -55,6 +82,7 @@ def _timer() -> float:
     if run is None:
         return TIMER_SECONDS
     _take(run)
+    _look_for_trainings(run)
     found = runs_list.seen()
     is_new = found is None or found.run != run
     if (is_new or time.monotonic() - _looked > LOOK_SECONDS) and _watch.begin(run, _live(run)):
