@@ -180,6 +180,24 @@ def test_the_operator_extracts_points(ball: Trained) -> None:
     assert "5000 points" in tasks.Task.latest["geometry"].message
 
 
+def test_a_placed_instance_is_extracted_where_it_is_placed(ball: Trained) -> None:
+    scene, settings = bpy.context.scene, settings_of(bpy.context.scene)
+    settings.mesh_resolution, settings.run_path = 32, ""
+    empty = bpy.data.objects.new("Placed", None)
+    empty.location, empty.scale = (10.0, 0.0, 0.0), (2.0, 2.0, 2.0)
+    empty.srn.run_path = str(ball.run)
+    scene.collection.objects.link(empty)
+    bpy.context.view_layer.update()
+    bpy.context.view_layer.objects.active = empty
+    assert bpy.ops.srn.extract_geometry() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    distance = np.linalg.norm(world_positions(bpy.data.objects["Ball Surface"]) - (10.0, 0.0, 0.0), axis=1)
+    assert np.median(distance) == pytest.approx(2 * results_harness.RADIUS, rel=0.1)
+    empty.srn.second, empty.srn.blend = "ball", 0.5
+    with pytest.raises(RuntimeError, match="Set Blend of 'Placed' to 0"):
+        bpy.ops.srn.extract_geometry()
+
+
 def test_without_a_run_it_says_what_to_do(ball: Trained, tmp_path: Path) -> None:
     settings_of(bpy.context.scene).run_path = str(tmp_path)
     with pytest.raises(RuntimeError, match="Train first"):

@@ -50,13 +50,14 @@ class Trained:
 def read_run(run: Path, source: str) -> Trained:
     """What the run in the folder `run` was trained on, as its run.json says (docs/run.md).
 
-    source: name of the object or collection that is meant, where there are several; the first counts where none has it.
+    source: what is meant where there are several: the name of the object or collection, or the instance's id; the first
+    counts where none has it.
     Raises UserError where the run cannot be read.
     """
     described = describe_run(run)
     try:
         instances, classes = described["instances"], described["classes"]
-        instance = next((one for one in instances if one["source"] == source), instances[0])
+        instance = next((one for one in instances if source in (one["source"], one["id"])), instances[0])
         return Trained(
             run=run,
             instance=str(instance["id"]),

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 import bpy
+from mathutils import Matrix
 
 from ..capture.background import in_background
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import RENDERED
 from ..errors import UserError
 from ..results import geometry, view
+from ..results.placed import folder_of_instance, is_placed
 from . import tasks
 from .capture_operator import source_in_mind
 from .engine_choice import open_engine
@@ -23,7 +25,7 @@ NAMES = {"mesh": "Surface", "points": "Points"}
 
 
 class SRN_OT_extract_geometry(LongWork, bpy.types.Operator):
-    """Make a mesh or a point cloud of the neural scene, with its colours and classes, where the object was captured"""
+    """Make a mesh or a point cloud of the neural scene, with its colours and classes, where it was captured or placed"""
 
     bl_idname = "srn.extract_geometry"
     bl_label = "Extract Geometry"
@@ -38,26 +40,45 @@ class SRN_OT_extract_geometry(LongWork, bpy.types.Operator):
 
     def begin(self, context: Any) -> tasks.Task:
         settings = settings_of(context.scene)
-        trained = view.read_run(folder_of(settings.run_path, "Run"), source_in_mind(context))
+        trained, matrix = _in_mind(context)
         params: dict[str, Any] = {"instance": trained.instance, "resolution": settings.mesh_resolution}
         if settings.geometry == "points":
             params["points"] = settings.point_count
         name = f"{trained.source} {NAMES[settings.geometry]}"
         request = JobRequest("mesh", params, {"run": FolderRead(trained.run, RENDERED)})
-        place = partial(_place, trained, name, context.scene.name)
+        place = partial(_place, trained, matrix, name, context.scene.name)
         job = tasks.Job(request, place, lambda result: "The extraction was cancelled.")
         return tasks.JobTask("geometry", job, lambda: open_engine(context))
 
 
+def _in_mind(context: Any) -> tuple[view.Trained, Matrix]:
+    """What is extracted, and the matrix that takes its dataset units to the world: what the active empty places, else
+    the instance in mind of the run in mind."""
+    active: Any = context.view_layer.objects.active
+    if active is None or not is_placed(active):
+        run = folder_of(settings_of(context.scene).run_path, "Run")
+        trained = view.read_run(run, source_in_mind(context))
+        return trained, geometry.captured_at(trained)
+    if (active.srn.second and active.srn.blend) or len(active.srn.further):
+        raise UserError(f"Set Blend of '{active.name}' to 0, without more instances: one is extracted at a time.")
+    trained = view.read_run(folder_of_instance(active), active.srn.instance)
+    return trained, active.matrix_world @ Matrix.Scale(trained.scale, 4)
+
+
 def _place(
-    trained: view.Trained, name: str, scene_name: str, result: Mapping[str, Any], arrays: Mapping[str, Any]
+    trained: view.Trained,
+    matrix: Matrix,
+    name: str,
+    scene_name: str,
+    result: Mapping[str, Any],
+    arrays: Mapping[str, Any],
 ) -> Generator[None, None, str]:
     """Puts what came into the scene; says how it went. The selection stays: it is what is captured next."""
     prepared = yield from in_background(partial(geometry.prepare, arrays, trained))
     scene: Any = bpy.data.scenes.get(scene_name)
     if scene is None:
         raise UserError("Extract again: the scene is no longer there.")
-    placed = geometry.place(prepared, geometry.captured_at(trained), name)
+    placed = geometry.place(prepared, matrix, name)
     scene.collection.objects.link(placed)
     return _describe(result, prepared, placed.name)
 
