@@ -25,7 +25,7 @@ NAMES = {"mesh": "Surface", "points": "Points"}
 
 
 class SRN_OT_extract_geometry(LongWork, bpy.types.Operator):
-    """Make a mesh or a point cloud of the neural scene, with its colours and classes, where it was captured or placed"""
+    """Make a mesh or a point cloud of the neural scene, with colours and classes, where it was captured or placed"""
 
     bl_idname = "srn.extract_geometry"
     bl_label = "Extract Geometry"
