@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
@@ -34,6 +35,12 @@ def test_a_report_measures_the_test_views(ball: Trained, monkeypatch: pytest.Mon
     page = report_operators.page_of(scene)
     assert page == ball.run / "report" / "report.html"
     assert "test 000002" in page.read_text(encoding="utf-8")
+    assert not report_operators.is_outdated(scene)
+    checkpoint = ball.run / "checkpoint.safetensors"
+    before = checkpoint.stat()
+    os.utime(checkpoint, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    monkeypatch.setattr(report_operators, "PATIENCE", 0.0)
+    assert report_operators.is_outdated(scene), "trained on since"
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert bpy.ops.srn.report_open() == {"FINISHED"}

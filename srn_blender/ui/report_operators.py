@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import bpy
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import FETCHED
 from ..errors import UserError
+from ..results.view import stamp_of
 from . import tasks
 from .engine_choice import open_engine
 from .long_work import LongWork
@@ -20,6 +23,19 @@ from .properties import folder_of, settings_of
 # In the run's folder: the pages, and the means for the panel.
 FOLDER, PAGE, MEANS = "report", "report.html", "means.json"
 SPLIT = "test"
+PATIENCE = 2.0  # seconds before the disk is looked at again
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a run's report. outdated: whether the run was trained on since."""
+
+    page: Path | None = None
+    means: dict[str, float | None] = field(default_factory=dict)
+    outdated: bool = False
+
+
+_looked: dict[Path, tuple[float, Known]] = {}  # the run asked for last, when it was looked at, and what was found
 
 
 class SRN_OT_report(LongWork, bpy.types.Operator):
@@ -44,11 +60,12 @@ class SRN_OT_report(LongWork, bpy.types.Operator):
         if not (dataset / "dataset.json").is_file():
             raise UserError(f"Capture views first, or choose the folder of a dataset: there is none in {dataset}.")
         reads = {"run": FolderRead(run, FETCHED), "dataset": FolderRead(dataset)}
+        stamp = stamp_of(run)
         request = JobRequest("evaluate", {"split": SPLIT}, reads, {"report": run / FOLDER})
 
         def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
             means = result["metrics"]["mean"]
-            keep_means(run, means)
+            keep_means(run, means, stamp)
             told = f"PSNR {means['psnr']:.1f} dB over the {SPLIT} views" if means["psnr"] is not None else "Measured"
             return f"{told}. Next: Open Report."
 
@@ -78,28 +95,52 @@ class SRN_OT_report_open(bpy.types.Operator):
 
 def page_of(scene: bpy.types.Scene | None) -> Path | None:
     """The report of the run in mind, None where there is none."""
-    run = _run_of(scene)
-    page = run / FOLDER / PAGE if run is not None else None
-    return page if page is not None and page.is_file() else None
+    return _known(scene).page
 
 
 def means_of(scene: bpy.types.Scene | None) -> dict[str, float | None]:
     """The means of the report of the run in mind, by the metrics' names; {} where there is none."""
+    return _known(scene).means
+
+
+def is_outdated(scene: bpy.types.Scene | None) -> bool:
+    """Whether the run in mind was trained on since its report was made."""
+    return _known(scene).outdated
+
+
+def _known(scene: bpy.types.Scene | None) -> Known:
+    """What is known of the report of the run in mind; panels ask often, and the disk may be far away."""
     run = _run_of(scene)
     if run is None:
-        return {}
+        return Known()
+    when, known = _looked.get(run, (-PATIENCE, Known()))
+    if time.monotonic() - when >= PATIENCE:
+        known = _look(run)
+        _looked.clear()
+        _looked[run] = time.monotonic(), known
+    return known
+
+
+def _look(run: Path) -> Known:
+    page = run / FOLDER / PAGE
+    if not page.is_file():
+        return Known()
     try:
-        read = json.loads((run / FOLDER / MEANS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no report was made, or its folder was meddled with: making one mends it
-        return {}
-    return read if isinstance(read, dict) else {}
+        kept = json.loads((run / FOLDER / MEANS).read_text(encoding="utf-8"))
+        return Known(page, dict(kept["means"]), kept["stamp"] != stamp_of(run))
+    except (OSError, ValueError, KeyError, TypeError):  # made by srn-engine, or meddled with: the page can be opened
+        return Known(page)
 
 
-def keep_means(run: Path, means: Mapping[str, Any]) -> None:
-    """Writes a report's means beside it. UserError where the disk does not take them."""
+def keep_means(run: Path, means: Mapping[str, Any], stamp: str) -> None:
+    """Writes a report's means beside it, and which state of the run (`stamp_of`) they are of.
+
+    UserError where the disk does not take them.
+    """
     path = run / FOLDER / MEANS
+    _looked.clear()
     try:
-        path.write_text(json.dumps(dict(means)), encoding="utf-8")
+        path.write_text(json.dumps({"means": dict(means), "stamp": stamp}), encoding="utf-8")
     except OSError as error:
         raise UserError(f"Free some space or choose another folder: {path} cannot be written ({error}).") from error
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import tasks
-from .panel_parts import SidebarPanel, task_status
-from .report_operators import means_of, page_of
+from .panel_parts import SidebarPanel, sentence, task_status
+from .report_operators import is_outdated, means_of, page_of
 
 # What is measured: the name in the engine's answer, the name shown, and how the number is written.
 ROWS = (
@@ -33,6 +33,8 @@ class SRN_PT_report(SidebarPanel):
             number = row.row()
             number.alignment = "RIGHT"
             number.label(text=form.format(value) if value is not None else "not measured", translate=False)
+        if is_outdated(context.scene):
+            sentence(self.layout, "The run was trained on since: make the report again.", "ERROR")
         row = self.layout.row(align=True)
         if not tasks.running("report"):
             row.operator("srn.report", icon="FILE_TEXT")
