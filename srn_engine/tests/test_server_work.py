@@ -13,21 +13,22 @@ from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Instance, LabelClass
 from srn_engine.model.fast.grid import FeatureGrid
 from srn_engine.model.fast.scene import FastScene
+from srn_engine.progress import Cancelled
 from srn_engine.server import work
 from srn_engine.server.jobs import ENDED_KEPT, JobQueue
 from srn_engine.server.params import Evaluate, Render, Train
 from srn_engine.server.protocol import MAX_TEXT
 from srn_engine.server.work import engine_work, presets
+from srn_engine.train import run as run_module
 from srn_engine.train.evaluate import NAMES
 from srn_engine.train.options import TrainOptions
-from srn_engine.train.run import Run, RunInfo
+from srn_engine.train.run import PASSES, Run, RunInfo
 
 CPU = torch.device("cpu")
 SIZE = 12
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -3], [0, 0, 0, 1]]
-CAMERA = Camera.from_json(
-    {"pose": POSE, "fl_x": 12.0, "fl_y": 12.0, "cx": 6.0, "cy": 6.0, "width": SIZE, "height": SIZE}
-)
+CAMERA_JSON = {"pose": POSE, "fl_x": 12.0, "fl_y": 12.0, "cx": 6.0, "cy": 6.0, "width": SIZE, "height": SIZE}
+CAMERA = Camera.from_json(CAMERA_JSON)
 ARRAYS = {
     "colour": ((SIZE, SIZE, 4), np.float32),
     "depth": ((SIZE, SIZE), np.float32),
@@ -103,6 +104,26 @@ def test_a_render_sees_the_newest_checkpoint(client, tmp_path):
     run.save(run.scene)
     client.run("render", render(tmp_path, "colour"))
     assert before > 0.9 and client.arrays[0][SIZE // 2, SIZE // 2, 3] < 0.1
+
+
+def test_a_render_can_be_stopped_every_few_thousand_rays_and_is_the_same_in_parts(tmp_path, monkeypatch):
+    scene = untrained_run(tmp_path, 5.0)
+    camera = Camera.from_json(
+        CAMERA_JSON | {"fl_x": 160.0, "fl_y": 200.0, "cx": 80.0, "cy": 90.0, "width": 160, "height": 200}
+    )
+    heard = []
+    in_parts = scene.render("vase", camera, list(PASSES), heard.append)
+    assert len(heard) >= 160 * 200 / 8192 and [progress.fraction for progress in heard][:2] == [0.0, 51 / 200]
+    monkeypatch.setattr(run_module, "CPU_CHUNK", 160 * 200)
+    whole = scene.render("vase", camera, list(PASSES), heard.append)
+    for name, array in whole.items():
+        np.testing.assert_allclose(in_parts[name], array, atol=1e-4)
+
+    def stop(progress):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        scene.render("vase", camera, ["colour"], stop)
 
 
 def test_what_cannot_be_done_is_a_sentence(client, tmp_path):

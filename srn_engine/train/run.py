@@ -33,8 +33,15 @@ from srn_engine.train.tensor_files import TensorFile, read_tensors, write_tensor
 
 FORMAT, VERSION = "srn-run", 2
 CHUNK = 1 << 16  # rays rendered at once
+CPU_CHUNK = 1 << 13  # there: a render that nobody wants any more ends within some 20 ms
 TRIES, PAUSE = 20, 0.1  # seconds between two, where a file cannot be replaced at once
-PASSES = ("colour", "depth", "normal", "semantic")
+# By name: the channels and the type.
+PASSES = {
+    "colour": ((4,), np.float32),
+    "depth": ((), np.float32),
+    "normal": ((3,), np.float32),
+    "semantic": ((), np.uint8),
+}
 
 
 @dataclass(frozen=True)
@@ -192,16 +199,25 @@ def render(
     """Renders `passes` of a scene of `networks`, named and shaped as docs/protocol.md says, row 0 on top."""
     if unknown := set(passes) - set(PASSES):
         raise UserError(f"There is no pass {', '.join(sorted(unknown))}; choose out of {', '.join(PASSES)}.")
-    rays = camera.shifted(0.5 - networks.pixel_centre).rays(networks.device)
-    parts: dict[str, list[Tensor]] = {name: [] for name in passes}
-    for start in range(0, len(rays), CHUNK):
-        report(Progress(start / len(rays), "Rendering"))
-        chunk = rays[slice(start, start + CHUNK)]
-        rendered = scene.render(chunk)
-        for name in passes:
-            parts[name].append(_pass(name, scene, chunk, rendered))
-    size = (camera.intrinsics.height, camera.intrinsics.width)
-    return {name: torch.cat(part).reshape(*size, *part[0].shape[1:]).cpu().numpy() for name, part in parts.items()}
+    size, camera = camera.intrinsics, camera.shifted(0.5 - networks.pixel_centre)
+    at_once = max(1, (CPU_CHUNK if networks.device.type == "cpu" else CHUNK) // size.width)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name: np.empty((size.height, size.width, *PASSES[name][0]), PASSES[name][1]) for name in passes
+    }
+    for start in range(0, size.height, at_once):
+        report(Progress(start / size.height, "Rendering"))
+        rows = slice(start, min(start + at_once, size.height))
+        rays = _part(camera, rows).rays(networks.device)
+        rendered = scene.render(rays)
+        for name, array in arrays.items():
+            array[rows] = _pass(name, scene, rays, rendered).reshape(array[rows].shape).cpu().numpy()
+    return arrays
+
+
+def _part(camera: Camera, rows: slice) -> Camera:
+    """The camera that sees only some rows of the picture."""
+    size = camera.intrinsics
+    return replace(camera, intrinsics=replace(size, cy=size.cy - rows.start, height=rows.stop - rows.start))
 
 
 def _pass(name: str, scene: Scene, rays: Rays, rendered: Rendered) -> Tensor:
