@@ -149,7 +149,7 @@ def task(ball, tmp_path):
     task = tasks.Task.latest["capture"] = begin_capture(bpy.context)
     while task.fraction == 0:
         take_step(task)
-    assert len(bpy.data.scenes) == 3
+    assert len(bpy.data.scenes) == 2
     yield task
     srn_blender.unregister()
     tasks.Task.latest.clear()

@@ -58,7 +58,7 @@ def main() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     instance = Instance("terrain", "Terrain", [make_terrain(round(options.points**0.5))])
     rendering = 0.0
-    render = studio.render_stage
+    render = studio.render_shot
 
     def timed_render(*what: object) -> None:
         nonlocal rendering
@@ -66,7 +66,7 @@ def main() -> None:
         render(*what)
         rendering += time.thread_time() - start
 
-    studio.render_stage = timed_render
+    studio.render_shot = timed_render
     longest: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         settings = CaptureSettings(

@@ -22,7 +22,17 @@ from .dataset import View
 from .geometry import Part, bounding_sphere, measure_parts
 from .instance import Instance, gather_objects
 from .labels import Labels, Source, find_sources, index_of
-from .passes import FARTHEST_HIT, render_stage, set_up_colour, set_up_geometry, take_pass
+from .passes import (
+    FARTHEST_HIT,
+    Shot,
+    colour_shot,
+    geometry_shot,
+    otherwise,
+    prepare,
+    render_shot,
+    take_pass,
+    use_settings,
+)
 from .settings import CaptureSettings
 
 Array = NDArray[np.float64]
@@ -32,16 +42,17 @@ NEAREST = 1e-3
 
 @dataclass(eq=False)
 class Studio:
-    """Two scenes that share a camera and the instance that is shown: `scene` gives colour, `geometry` the rest.
+    """A scene of its own with a camera and the instance that is shown.
 
     instance: the one that is shown. members: its objects. parts: its geometry. centre, scale: its bounding
     sphere, in Blender units. sources: what its classes can be made of.
     """
 
     scene: bpy.types.Scene
-    geometry: bpy.types.Scene | None
     camera: bpy.types.Object
     settings: CaptureSettings
+    _colour: Shot
+    _geometry: Shot | None
     _folder: Path
     _cast: bpy.types.Collection
     _turner: bpy.types.Object
@@ -61,10 +72,6 @@ class Studio:
         """The view layer in which the instance is evaluated."""
         return self.scene.view_layers[0]
 
-    @property
-    def _scenes(self) -> list[Any]:
-        return [self.scene, *([self.geometry] if self.geometry else [])]
-
     def show(self, instance: Instance) -> Generator[None, None, None]:
         """Puts an instance in the place of the one before and measures it, a piece at each step.
 
@@ -75,13 +82,11 @@ class Studio:
         self.members = gather_objects(instance.objects)
         for member in self.members:
             self._cast.objects.link(member)
-        for scene in self._scenes:
-            if instance.align:
-                scene.collection.objects.link(self._turner)
-            else:
-                scene.collection.children.link(self._cast)
         if instance.align:
+            self.scene.collection.objects.link(self._turner)
             self._turn()
+        else:
+            self.scene.collection.children.link(self._cast)
         yield
         yield from self.measure()
         self.instance = instance
@@ -107,8 +112,7 @@ class Studio:
 
     def use_lens(self, camera: Camera) -> None:
         """Takes the views to come with the lens and size of `camera`. Raises UserError where Blender cannot."""
-        for scene in self._scenes:
-            use_lens(camera, scene.render, self.camera.data)
+        use_lens(camera, self.scene.render, self.camera.data)
 
     def render(self, pose: Array) -> Generator[None, None, View]:
         """Renders the view from `pose`, (4, 4), OpenCV axes, dataset units, a piece at each step.
@@ -116,12 +120,13 @@ class Studio:
         Raises UserError where Blender cannot.
         """
         self.place_camera(pose)
-        render_stage(self.scene, self._frame)
+        render_shot(self.scene, self._colour, self._folder, self._frame)
         rgba = np.rint(take_pass(self._folder, "rgba", self._frame) * 255).astype(np.uint8)
-        if self.geometry is None:
+        if self._geometry is None:
             return View(rgba)
         yield
-        render_stage(self.geometry, self._frame)
+        render_shot(self.scene, self._geometry, self._folder, self._frame)
+        use_settings(self._colour)  # those that the fingerprint is taken of
         depth = take_pass(self._folder, "depth", self._frame)[..., :1]
         hit = (depth > 0) & (depth < FARTHEST_HIT)
         normal = semantic = None
@@ -175,11 +180,11 @@ class Studio:
         self.instance, self._labels, self.parts = None, None, ()
         for member in list(self._cast.objects):
             self._cast.objects.unlink(member)
-        for scene in self._scenes:
-            if self._cast.name in scene.collection.children:
-                scene.collection.children.unlink(self._cast)
-            if self._turner.name in scene.collection.objects:
-                scene.collection.objects.unlink(self._turner)
+        root = self.scene.collection
+        if self._cast.name in root.children:
+            root.children.unlink(self._cast)
+        if self._turner.name in root.objects:
+            root.objects.unlink(self._turner)
         self._turner.matrix_world = Matrix()
 
 
@@ -199,20 +204,19 @@ def open_studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[S
     with ExitStack() as undo:
         stage.keep_images(undo)
         folder = _make_scratch(undo)
-        colour, geometry = stage.add_stage(scene, undo), None
-        set_up_colour(colour, settings.engine, settings.samples, folder)
-        index = index_of(settings.labels)
+        own, index = stage.add_stage(scene, undo), index_of(settings.labels)
+        prepare(own, folder)
+        colour, geometry = colour_shot(own, settings.engine, settings.samples), None
         if index or {"depth", "normal"} & set(settings.passes):
-            geometry = stage.add_stage(scene, undo)
-            set_up_geometry(geometry, settings.passes, index, folder)
+            geometry = geometry_shot(own, settings.passes, index)
+            colour = otherwise(colour, geometry)
+        use_settings(colour)
         camera, cast = stage.add_camera(undo), stage.add_cast(undo)
-        studio = Studio(
-            colour, geometry, camera, settings, folder, cast, stage.add_turner(cast, undo), scene.frame_current
-        )
+        turner = stage.add_turner(cast, undo)
+        studio = Studio(own, camera, settings, colour, geometry, folder, cast, turner, scene.frame_current)
         undo.callback(studio.close)
-        for one in studio._scenes:
-            one.collection.objects.link(camera)
-            one.camera = camera
+        own.collection.objects.link(camera)
+        own.camera = camera
         yield studio
 
 
