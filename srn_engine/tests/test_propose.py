@@ -31,13 +31,14 @@ def test_proposals_are_numbers_of_candidates_each_once(ball: Path):
 
 
 def test_the_best_are_far_from_one_another_and_from_what_is_there():
-    ring = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    places = 3 * np.stack([np.cos(ring), np.sin(ring), 0 * ring], axis=1)
-    scores = np.array([1, 1, 1, 1, 1, 5, 5, 5, 1, 1, 1, 1.0])
-    assert choose(scores, places, places[:1], 1)[0] in (5, 6, 7)
-    chosen = choose(scores, places, places[:1], 3)
-    assert 0 not in chosen and len({5, 6, 7} & set(chosen)) < 3, "not all of one corner"
-    assert choose(np.ones(12), places, places[:6], 1)[0] in (7, 8, 9, 10), "far from the six that are there"
+    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    apart = np.abs((angle[:, None] - angle + np.pi) % (2 * np.pi) - np.pi)
+    scores = np.array([1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1.0])
+    assert choose(scores, apart[:, :1], apart, 1) == [6]
+    chosen = choose(scores, apart[:, :1], apart, 3)
+    assert chosen[0] == 6 and 0 not in chosen and not {5, 7} & set(chosen), "not all of one corner"
+    assert choose(np.ones(12), apart[:, :6], apart, 1)[0] in (8, 9), "farthest from the six that are there"
+    assert sorted(choose(np.zeros(12), apart[:, :1], apart, 12)) == list(range(12))
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,21 @@ from srn_engine.train.run import picture_over_white, render
 Array = npt.NDArray[np.float64]
 Pictures = npt.NDArray[np.float32]
 
-QUICK = FastPreset(stages=((0.0, 32), (0.25, 64)), rays=2048, prune_every=25)
+QUICK = FastPreset(stages=((0.0, 32), (0.25, 64)), rays=1024, prune_every=25)
 MEMBERS = 3
 SIZE = 40  # pixels of the longer side of a quick look
 LOOKING = 0.25  # of the time, for looking through the candidates; the rest is for training
 FEWEST = 4  # views, without which nothing can be left out
 MOST_CANDIDATES = 500
+TINY = 1e-9  # so that distance decides where no member disagrees
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each training may take: `steps`, or `seconds` without them."""
+
+    seconds: float = 0.0
+    steps: int = 0
 
 
 def propose_views(
@@ -59,13 +68,20 @@ def propose_views(
     views = data.views("train", instance or data.instances[0].id)
     if len(views) < FEWEST:
         raise UserError(f"{dataset} has {len(views)} train views; capture {FEWEST} or more before asking for others.")
-    each = seconds * (1 - LOOKING) / MEMBERS
+    return proposed(views, cameras, count, Budget(seconds * (1 - LOOKING) / MEMBERS), device, report)
+
+
+def proposed(
+    views: Views, cameras: Sequence[Camera], count: int, each: Budget, device: torch.device, report: Report
+) -> dict[str, Any]:
+    """What `propose_views` returns, for captured `views`; `each` member of the ensemble has so much time."""
     members = [_member(views, fold, each, device, report) for fold in range(MEMBERS)]
     report(Progress(1 - LOOKING, "Looking through the candidates"))
     scores = np.array([_spread(members, _small(camera)) for camera in cameras])
-    there = [camera.pose[:3, 3] for camera in views.cameras]
-    chosen = choose(scores, np.stack([camera.pose[:3, 3] for camera in cameras]), np.stack(there), count)
-    return {"views": chosen, "scores": scores.tolist(), "psnr": _foreseen(members, views)}
+    distances = _apart(_directions(cameras), _directions(views.cameras))
+    chosen = choose(scores, distances, _apart(_directions(cameras), _directions(cameras)), count)
+    foreseen = _foreseen(members, views, float(np.square(distances.min(axis=1)).mean()))
+    return {"views": chosen, "scores": scores.tolist(), "psnr": foreseen}
 
 
 @dataclass(frozen=True)
@@ -75,69 +91,93 @@ class _Member:
     scene: FastScene
     left_out: tuple[int, ...]
 
-    def look(self, camera: Camera) -> tuple[Pictures, Pictures, Pictures]:
-        """Colour over white (H, W, 3), opacity and depth (H, W)."""
-        seen = render(self.scene.scene(0), camera, ("colour", "depth"), self.scene)
-        return picture_over_white(seen["colour"]), seen["colour"][..., 3], seen["depth"]
+    def look(self, camera: Camera) -> Pictures:
+        """Colour over white (H, W, 3)."""
+        return picture_over_white(render(self.scene.scene(0), camera, ("colour",), self.scene)["colour"])
 
 
-def _member(views: Views, fold: int, seconds: float, device: torch.device, report: Report) -> _Member:
+def _member(views: Views, fold: int, budget: Budget, device: torch.device, report: Report) -> _Member:
     left_out = tuple(range(fold, len(views), MEMBERS))
     kept = [number for number in range(len(views)) if number not in left_out]
-    rays = RayPool(views.only(kept), device, report=report)
-    torch.manual_seed(fold)
-    learner = fast.FastLearner(fast.begin(rays, 1, QUICK, report).to(device), rays, QUICK, fold)
+
+    def tell(progress: Progress) -> None:
+        fraction = (1 - LOOKING) * (fold + progress.fraction) / MEMBERS
+        report(Progress(fraction, f"Quick look {fold + 1} of {MEMBERS}"))
+
+    return _Member(learned(views.only(kept), QUICK, budget, fold, device, tell), left_out)
+
+
+def learned(
+    views: Views, preset: FastPreset, budget: Budget, seed: int, device: torch.device, report: Report
+) -> FastScene:
+    """A scene of one instance after a training that keeps nothing."""
+    rays = RayPool(views, device, report=report)
+    torch.manual_seed(seed)
+    learner = fast.FastLearner(fast.begin(rays, 1, preset, report).to(device), rays, preset, seed)
     learner.warm_up()
     start = time.perf_counter()
-    while (fraction := (time.perf_counter() - start) / seconds) < 1.0:
+    fraction = 0.0
+    while fraction < 1.0:
         learner.step(fraction)
-        report(Progress((1 - LOOKING) * (fold + fraction) / MEMBERS, f"Quick look {fold + 1} of {MEMBERS}"))
-    return _Member(learner.scene.eval(), left_out)
+        used = learner.steps / budget.steps if budget.steps else (time.perf_counter() - start) / budget.seconds
+        fraction = min(1.0, used)
+        report(Progress(fraction, f"Step {learner.steps}"))
+    learner.scene.eval()
+    return learner.scene
 
 
 def _spread(members: Sequence[_Member], camera: Camera) -> float:
-    """How far members disagree in a view: the mean over pixels of the variance of colour and opacity."""
-    colours, opacities, _ = zip(*(member.look(camera) for member in members), strict=True)
-    return sum(float(np.stack(seen).var(axis=0, ddof=1).mean()) for seen in (colours, opacities))
+    """How far members disagree in a view: the mean over pixels of the variance of their colours.
+
+    Their opacities tell less: where they differ, colours over white do as well, and borders differ in every view.
+    """
+    return float(np.stack([member.look(camera) for member in members]).var(axis=0, ddof=1).mean())
 
 
-def _foreseen(members: Sequence[_Member], views: Views) -> float:
-    """The PSNR of all members in views that they have never seen, from the mean of the squared errors."""
-    errors = []
+def _foreseen(members: Sequence[_Member], views: Views, square: float) -> float:
+    """The PSNR to be expected in views whose squared distances, radians, from the closest of all views are `square` on
+    average.
+
+    A member's error in a view that it has never seen is known, and how far that is from those that it has seen; errors
+    are taken to grow with the square of the distance.
+    """
+    directions, errors = _directions(views.cameras), []
     for member in members:
+        seen = [number for number in range(len(views)) if number not in member.left_out]
         for number in member.left_out:
-            colour, _, _ = member.look(views.cameras[number])
-            errors.append(float(((colour - over_white(views.rgba(number))) ** 2).mean()))
+            error = float(((member.look(views.cameras[number]) - over_white(views.rgba(number))) ** 2).mean())
+            far = float(_apart(directions[[number]], directions[seen]).min())
+            errors.append(error * square / max(far**2, square))
     return float(-10 * np.log10(max(float(np.mean(errors)), 1e-12)))
 
 
-def choose(scores: Array, places: Array, there: Array, count: int) -> list[int]:
-    """The numbers of `count` candidates, best first: those with the highest scores that are far from one another.
+def choose(scores: Array, distances: Array, apart: Array, count: int) -> list[int]:
+    """The numbers of `count` candidates, best first: each promises most, and is far from every view and those before.
 
-    scores (n,), not negative; places (n, 3) of the candidates and there (m, 3) of the cameras that exist, around the
-    origin. A candidate next to one that was chosen has learned nothing new, and counts the less the closer it is.
+    scores (n,), not negative; distances (n, m) of the candidates from the views that exist, and apart (n, n) from one
+    another. What is right beside a view has nothing new to show, however much members disagree about it.
     """
-    directions, known = _unit(places), _unit(there)
-    reach = 2 * np.sqrt(4 / (len(there) + count))  # radians: twice the radius of a view's even share of the sphere
-    worth = scores * np.min(_apart(directions, known) / reach, axis=1).clip(max=1)
+    closest = distances.min(axis=1)
     chosen: list[int] = []
     for _ in range(count):
-        best = int(np.argmax(worth))
-        chosen.append(best)
-        worth = worth * (_apart(directions, directions[best : best + 1])[:, 0] / reach).clip(max=1)
+        worth = (scores + TINY) * closest
         worth[chosen] = -1.0
+        chosen.append(int(np.argmax(worth)))
+        closest = np.minimum(closest, apart[chosen[-1]])
     return chosen
+
+
+def _directions(cameras: Sequence[Camera]) -> Array:
+    """Where cameras stand, seen from the middle, (n, 3) of length one."""
+    places = np.stack([camera.pose[:3, 3] for camera in cameras])
+    directions: Array = places / np.linalg.norm(places, axis=1, keepdims=True).clip(min=1e-12)
+    return directions
 
 
 def _apart(some: Array, others: Array) -> Array:
     """The angles (n, m), radians, between unit vectors."""
     angles: Array = np.arccos((some @ others.T).clip(-1, 1))
     return angles
-
-
-def _unit(vectors: Array) -> Array:
-    unit: Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-    return unit
 
 
 def _small(camera: Camera) -> Camera:
