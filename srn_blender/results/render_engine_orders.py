@@ -28,8 +28,8 @@ Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 class Order:
     """Jobs that belong together. Any thread may look at it and cancel it; only the main one changes it.
 
-    message and fraction say how far it is. arrays: those of each job, in order, once it is DONE. error: a sentence,
-    once it has FAILED.
+    message and fraction say how far it is. arrays: those of each job, in order, once it is DONE, and seconds: what all
+    of them took in the engine. error: a sentence, once it has FAILED.
     """
 
     def __init__(self, jobs: Sequence[JobRequest], ended: Callable[[], None] = lambda: None) -> None:
@@ -38,6 +38,7 @@ class Order:
         self.state = WAITING
         self.message = "Waiting for the engine."
         self.arrays: list[Arrays] = [{}] * len(jobs)
+        self.seconds = 0.0
         self.error = ""
         self.cancel_asked = False
         self._ended = ended
@@ -88,6 +89,7 @@ class Order:
 
         def done(result: Mapping[str, Any], arrays: Arrays) -> None:
             self._fractions[number], self.arrays[number] = 1.0, arrays
+            self.seconds += float(result["seconds"])
             self._left -= 1
             if self._left == 0 and not self.ended:
                 self._end(DONE)

@@ -6,6 +6,7 @@ for the coarse pictures of a moving view, which are all that it shows.
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from .viewport_camera import shrunk, view_camera
 from .viewport_pace import Pace
 
 RETRY = 2.0  # seconds after a failure until the engine is asked again, and then only for another view
+SMALL = 60_000  # pixels: a picture that is made faster than a thread has begun
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,6 @@ class _Try:
     factor: float
     camera: Camera
     shots: Sequence[Shot]
-    began: float
 
     @property
     def pixels(self) -> int:
@@ -68,7 +69,7 @@ class Viewport:
         self._stale = True
         self._order: orders.Order | None = None
         self._try: _Try | None = None
-        self._making: Future[Picture] | None = None
+        self._making: Future[tuple[Picture, float]] | None = None
         self._came: tuple[_Try, Picture] | None = None
         self._shown: _Try | None = None
         self._texture: Any = None
@@ -131,7 +132,7 @@ class Viewport:
         whole = sum(shot.camera.width * shot.camera.height for shot in shots(view.placed, view.camera))
         factor = self._pace.factor(whole, level)
         camera = shrunk(view.camera, factor)
-        self._try = _Try(view, level, factor, camera, shots(view.placed, camera), time.monotonic())
+        self._try = _Try(view, level, factor, camera, shots(view.placed, camera))
         me = weakref.ref(self)
 
         def ended() -> None:
@@ -162,7 +163,11 @@ class Viewport:
             self._drop()
             self._tell(order.error)
             return
-        self._making = self._threads.submit(_make, asked, order.arrays)
+        work = functools.partial(_make, asked, order.arrays, order.seconds)
+        if asked.camera.width * asked.camera.height <= SMALL:
+            self._take(asked, *work())
+            return
+        self._making = self._threads.submit(work)
         me = weakref.ref(self)
 
         def look() -> float | None:
@@ -177,12 +182,18 @@ class Viewport:
             return None  # dropped meanwhile
         if not making.done():
             return orders.SOON
+        self._take(asked, *making.result())
+        return None
+
+    def _take(self, asked: _Try, picture: Picture, seconds: float) -> None:
+        """A picture is there, after so many seconds of work."""
         self._making = self._try = None
         if asked.shots:
-            self._pace.learn(asked.pixels, time.monotonic() - asked.began)
-        self._came = asked, making.result()
-        self._redraw()
-        return None
+            self._pace.learn(asked.pixels, seconds)
+        self._came = asked, picture
+        engine = self._engine()
+        if engine is not None:
+            engine.tag_redraw()
 
     def _upload(self) -> None:
         if self._came is None:
@@ -208,15 +219,11 @@ class Viewport:
         if engine is not None:
             engine.update_stats("", text)
 
-    def _redraw(self) -> None:
-        engine = self._engine()
-        if engine is not None:
-            engine.tag_redraw()
 
-
-def _make(asked: _Try, arrays: Sequence[orders.Arrays]) -> Picture:
-    """The picture that has come, in a thread."""
+def _make(asked: _Try, arrays: Sequence[orders.Arrays], seconds: float) -> tuple[Picture, float]:
+    """The picture of what the engine took so many seconds for, and what all of it took; touches no Blender."""
+    began = time.perf_counter()
     layers = [shot.layer(one) for shot, one in zip(asked.shots, arrays, strict=True)]
     picture = composite(layers, asked.camera.width, asked.camera.height)
     asked.view.backdrop.finish(picture)
-    return picture
+    return picture, seconds + time.perf_counter() - began

@@ -7,24 +7,26 @@ import math
 # The seconds that a picture may take: while the view moves, then as soon as it stands still, and then all of it.
 BUDGETS = (0.08, 0.8, math.inf)
 FIRST_GUESS = 2e-6  # seconds a pixel, until one was measured
-LEAST = 1 / 16  # of the full width and height
+OVERHEAD = 0.005  # seconds that any picture takes, however small
+LEAST = 1 / 8  # of the full width and height
 NEARLY_ALL = 0.8  # of the full width: what is so sharp may as well be whole
-SHARE = 0.4  # of a new measurement in the running mean
+KEPT = 0.6  # of what earlier pictures count, when one more comes
 
 
 class Pace:
-    """What a pixel takes, learned from the pictures that came."""
+    """What a pixel takes, learned from the pictures that came; large ones tell more of it than small ones."""
 
     def __init__(self) -> None:
-        self.seconds_per_pixel = FIRST_GUESS
-        self._measured = False
+        self._pixels, self._seconds = 1.0, FIRST_GUESS
+
+    @property
+    def seconds_per_pixel(self) -> float:
+        return self._seconds / self._pixels
 
     def learn(self, pixels: int, seconds: float) -> None:
-        """Takes note that so many pixels took so long, from asking for them to having a picture."""
-        measured = seconds / max(pixels, 1)
-        share = SHARE if self._measured else 1.0
-        self.seconds_per_pixel += share * (measured - self.seconds_per_pixel)
-        self._measured = True
+        """Takes note that so many pixels took so long."""
+        self._pixels = KEPT * self._pixels + pixels
+        self._seconds = KEPT * self._seconds + max(seconds - OVERHEAD, 0.0)
 
     def factor(self, pixels: int, level: int) -> float:
         """By how much width and height are to be smaller, 1 for not at all, where all of it has so many pixels."""
