@@ -70,7 +70,8 @@ def tick(scene: bpy.types.Scene | None, now: float) -> None:
     elif now - _state.since >= STILL_SECONDS and not (_state.tried or _state.problem or tasks.running(KIND)):
         _state.tried = True
         if not view.is_current(camera, trained):
-            tasks.Task.latest[KIND] = tasks.JobTask(KIND, view_job(camera, trained), lambda: None)
+            job = view_job(camera, trained, in_editors=False)  # one of them may show the comparison
+            tasks.Task.latest[KIND] = tasks.JobTask(KIND, job, lambda: None)
 
 
 def problem() -> str:

@@ -55,13 +55,17 @@ class SRN_OT_render_view(LongWork, bpy.types.Operator):
         return camera  # type: ignore[no-any-return]
 
 
-def view_job(camera: Camera, trained: view.Trained) -> tasks.Job:
-    """The job that renders what a camera, in Blender units, sees of a run, and shows it."""
+def view_job(camera: Camera, trained: view.Trained, in_editors: bool = True) -> tasks.Job:
+    """The job that renders what a camera, in Blender units, sees of a run into our images.
+
+    in_editors: whether image editors then show it; those that show one of our images follow by themselves.
+    """
     stamp = view.stamp_of(trained.run)
 
     def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Generator[None, None, str]:
         shown = yield from view.show(arrays, camera, trained, stamp)
-        show_in_editors(shown[images.COLOUR])
+        if in_editors:
+            show_in_editors(shown[images.COLOUR])
         return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
 
     request = JobRequest("render", view.request(camera, trained), {"run": FolderRead(trained.run, RENDERED)})
