@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from ..errors import UserError
+from ..results import combined
 from ..results.placed import folder_of_instance
 from ..results.placed_run import placed_run
 from .panel_parts import SidebarPanel, sentence
@@ -19,6 +20,10 @@ class SRN_PT_placed(SidebarPanel):
 
     def draw(self, context: Any) -> None:
         self.layout.operator("srn.place_instance", icon="EMPTY_AXIS")
+        if combined.is_combined(context.scene):
+            self.layout.operator("srn.combine_remove", icon="X")
+        else:
+            self.layout.operator("srn.combine", icon="NODE_COMPOSITING")
         settings = active_instance(context)
         if settings is None:
             sentence(self.layout, "Make a placed empty the active object to change what it shows.", "INFO")
