@@ -25,6 +25,7 @@ class SRN_MT_object(bpy.types.Menu):
         layout.operator("srn.train_pause", icon="PAUSE")
         layout.operator("srn.render_view", icon="RENDER_STILL")
         layout.operator("srn.place_instance", icon="EMPTY_AXIS")
+        layout.operator("srn.combine", icon="NODE_COMPOSITING")
         layout.operator("srn.compare", icon="NODE_COMPOSITING")
         layout.operator("srn.report", icon="FILE_TEXT")
         layout.operator("srn.report_open", icon="URL")
