@@ -3,7 +3,9 @@
 Run it with a Python that has the bpy module, SRN_ENGINE_PYTHON naming one that has the engine:
 `.venv/bpy-5.2/bin/python scripts/bench/frames.py`. It sends 1920 x 1080 pixels of RGBA in float32 (33 MB) again and
 again, from a process of the engine's own server to the add-on's own client, and beside it does what no transport can do
-without: a copy in memory, and the same bytes over a bare socket into memory that is there already.
+without: a copy in memory, and the same bytes over a bare socket into memory that is there already. Then a training that
+shows previews of that size goes on beside the renders, and each call of `Engine.poll` is timed, the one that Blender's
+main thread makes.
 """
 
 from __future__ import annotations
@@ -17,10 +19,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from srn_blender.engine.engine import Engine
+    from srn_blender.engine.jobs import JobHandle
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -36,22 +44,31 @@ def frame() -> np.ndarray:
 
 
 def serve_frames() -> None:
-    """An engine whose renders are there at once, and say when that was."""
+    """An engine whose renders are there at once, and say when that was; its trainings show previews."""
     import torch
 
+    from srn_engine.progress import Progress
     from srn_engine.server import protocol, serve
-    from srn_engine.server.job import Outcome
+    from srn_engine.server.job import Desk, Outcome
+    from srn_engine.server.params import JobParams
     from srn_engine.server.server import About
 
     picture = frame()
     encoding = measured(lambda: protocol.encode_array(picture), 50)
 
-    def render(params: object, desk: object) -> Outcome:
+    def render(params: JobParams, desk: Desk) -> Outcome:
         return Outcome({"encoding": encoding, "made": time.perf_counter()}, {"colour": picture})
+
+    def train(params: JobParams, desk: Desk) -> Outcome:
+        while True:
+            desk(Progress(0.5, "showing"))
+            desk.show(1, 0.0, {"colour": picture})
+            time.sleep(0.1)
 
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
-    serve.serve_work({"render": render}, About("0.0.0", "cpu", torch.__version__, []), parser.parse_args(sys.argv[2:]))
+    about = About("0.0.0", "cpu", torch.__version__, [])
+    serve.serve_work({"render": render, "train": train}, about, parser.parse_args(sys.argv[2:]))
 
 
 def send_bare(port: int, count: int) -> None:
@@ -91,53 +108,70 @@ def bare(count: int) -> list[float]:
     return times
 
 
+@contextmanager
+def connected() -> Iterator[Engine]:
+    """The add-on's engine, connected to one that serves frames."""
+    from srn_blender.engine.engine import Engine
+
+    command = [os.environ["SRN_ENGINE_PYTHON"], __file__, "--engine", "--token-stdin"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"frames\n")
+        process.stdin.flush()
+        engine = Engine()
+        engine.connect("127.0.0.1", int(json.loads(process.stdout.readline())["port"]), "frames")
+        engine.wait_ready()
+        yield engine
+        engine.close()
+        process.kill()
+
+
+def rendered(engine: Engine, polls: list[float]) -> tuple[float, JobHandle]:
+    """The milliseconds from the engine's hands to a callback here, and the job; `polls` gets those of each poll."""
+    came: list[float] = []
+    handle = engine.run_job(
+        "render",
+        RENDER,
+        done=lambda result, arrays: came.append(time.perf_counter() - float(str(result["made"]))),
+        failed=lambda sentence: sys.exit(sentence),
+        cancelled=lambda result: None,
+    )
+    while not came:
+        polls += measured(engine.poll, 1)
+        time.sleep(PAUSE)
+    return 1000 * came[0], handle
+
+
 def sent(count: int) -> dict[str, list[float]]:
-    """The milliseconds of the whole way, and of its ends."""
+    """The milliseconds of the whole way and of its ends, and of what Blender's main thread waits for."""
     from srn_blender.engine import messages
-    from srn_blender.engine.client import Client, Event, OtherHost
-    from srn_blender.engine.messages import JobChange
-    from srn_blender.engine.process import Address
 
-    token = "frames"
-    engine = subprocess.Popen(
-        [os.environ["SRN_ENGINE_PYTHON"], __file__, "--engine", "--token-stdin"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert engine.stdin is not None and engine.stdout is not None
-    engine.stdin.write(f"{token}\n".encode())
-    engine.stdin.flush()
-    port = int(json.loads(engine.stdout.readline())["port"])
-    client = Client(OtherHost(Address("127.0.0.1", port, token)))
-
-    def until_arrays(number: int) -> JobChange:
-        client.send(messages.encode_request(number, "render", RENDER))
-        while True:
-            event: Event | None = client.next_event()
-            if isinstance(event, JobChange) and event.arrays:
-                return event
-            time.sleep(PAUSE)
-
-    whole, encoding = [], []
-    while client.next_event() is None:
-        time.sleep(0.01)
-    for number in range(count):
-        change = until_arrays(number + 1)
-        result = change.state["result"]
-        whole.append(1000 * (time.perf_counter() - result["made"]))
-        encoding = result["encoding"]
-    got = change.arrays["colour"]
-    assert np.array_equal(got, frame())
-    client.stop()
-    client.join(5)
-    engine.kill()
-    engine.communicate()
-    header = io.BytesIO()
-    np.lib.format.write_array(header, got)
-    data = memoryview(header.getvalue())
+    polls: list[float] = []
+    with connected() as engine:
+        whole = [rendered(engine, [])[0] for _ in range(count)]
+        _, handle = rendered(engine, [])
+        shown: list[int] = []
+        engine.run_job(
+            "train",
+            {"dataset": str(ROOT), "run": str(ROOT), "preview": {"camera": CAMERA}},
+            done=lambda result, arrays: None,
+            failed=lambda sentence: None,
+            cancelled=lambda result: None,
+            preview=lambda step, arrays: shown.append(step),
+        )
+        beside = [rendered(engine, polls)[0] for _ in range(count)]
+    got = handle.arrays["colour"]
+    assert np.array_equal(got, frame()) and len(shown) > 1
+    file = io.BytesIO()
+    np.lib.format.write_array(file, got)
+    data = memoryview(file.getvalue())
     return {
         "engine's hands to Blender's": whole,
-        "of that, encoding": encoding,
+        "of that, encoding": handle.result["encoding"],
         "of that, decoding": measured(lambda: messages.decode_array("colour", data), count),
+        "the same beside previews": beside,
+        "a poll meanwhile": polls,
     }
 
 

@@ -14,7 +14,8 @@ from srn_engine.server import protocol
 from srn_engine.server.job import JobState
 from srn_engine.server.protocol import ArrayFrame, Frame
 
-MAX_PENDING = 4  # progress notifications; a client that reads more slowly misses some
+# Notifications that may wait to be sent, by what they tell: a client that reads more slowly misses some.
+MAX_PENDING = {"running": 4, "preview": 1}
 CHUNK = 2**20  # bytes handed to the system at once
 WHOLE_BINARY, LONG = 0x82, 127  # a frame's first two bytes (RFC 6455, section 5.2): its length follows in eight
 
@@ -56,7 +57,7 @@ class Connection:
         self._websocket = websocket
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: dict[asyncio.Task[None], str] = {}  # what each tells
 
     async def send(self, frames: Sequence[Frame]) -> None:
         async with self._lock:
@@ -70,17 +71,16 @@ class Connection:
         """Sends a notification soon; called from any thread, never blocks."""
         if not self.closed:
             frames: Sequence[Frame] = [protocol.encode_notification(method, about), *arrays]
-            # Of a running job the next one tells as much; previews are large, so that none may wait for another.
-            most = 1 if method == "preview" else MAX_PENDING if about["state"] == "running" else None
-            self._loop.call_soon_threadsafe(self._send_soon, frames, most)
+            tells = method if method == "preview" else str(about["state"])
+            self._loop.call_soon_threadsafe(self._send_soon, frames, tells)
 
-    def _send_soon(self, frames: Sequence[Frame], most_pending: int | None) -> None:
-        """most_pending: where so many frames wait already these are left out; None for never."""
-        if self.closed or (most_pending is not None and len(self._sending) >= most_pending):
+    def _send_soon(self, frames: Sequence[Frame], tells: str) -> None:
+        pending = sum(other == tells for other in self._sending.values())
+        if self.closed or pending >= MAX_PENDING.get(tells, pending + 1):
             return
         task = self._loop.create_task(self._send_unless_closed(frames))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._sending[task] = tells
+        task.add_done_callback(self._sending.pop)
 
     async def _send_unless_closed(self, frames: Sequence[Frame]) -> None:
         with contextlib.suppress(ConnectionClosed):  # `_talk` sees it too, and drops what this client asked for
