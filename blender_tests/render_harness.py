@@ -26,8 +26,7 @@ from srn_blender.engine.errand import Errand, FolderRead, JobRequest
 from srn_blender.engine.jobs import JobCallbacks
 
 BOX_CENTRE, BALL_CENTRE, BALL_RADIUS = (1.0, 2.0, 0.5), (-3.0, 0.0, 0.0), 0.8
-# The box's own size, so that its sphere has a radius of 1.5.
-BOX_HALF = (1.0, 1.0, 0.5)
+BOX_HALF, BOX_SCALE = (1.0, 1.0, 0.5), 1.5  # half its sides, and the radius of the sphere around it
 RED, BLUE, GREEN = (0.6, 0.05, 0.02), (0.02, 0.08, 0.5), (0.05, 0.4, 0.1)
 
 
@@ -135,18 +134,12 @@ def render(scene: Any, folder: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def directly(run: Path, camera: Camera, **params: Any) -> dict[str, Any]:
-    """What the engine gives for a camera in Blender units, in front of the box as it was captured or of `params`."""
-    from srn_blender.results.placed_run import placed_run
-
-    known = placed_run(run)
-    params = {"instance": "box", **params}
-    name = params["instance"]
-    seen = camera.normalised(params.pop("centre", known.centres[name]), known.scales[name])
+def directly(run: Path, camera: Camera, scale: float = BOX_SCALE, **which: Any) -> dict[str, Any]:
+    """What the engine gives for a camera in Blender units, with the box, or what `which` says, in the box's place."""
+    seen = camera.normalised(BOX_CENTRE, scale)
     passes = ["colour", "depth", "normal", "semantic"]
-    return answer(
-        JobRequest("render", {**params, "camera": seen.to_json(), "passes": passes}, {"run": FolderRead(run)})
-    )
+    params = {**(which or {"instance": "box"}), "camera": seen.to_json(), "passes": passes}
+    return answer(JobRequest("render", params, {"run": FolderRead(run)}))
 
 
 def camera_of(scene: Any) -> Camera:
