@@ -50,7 +50,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         return self._contents.popleft() if message == b"" and self._contents else message
 
     def _take(self, data: bytes) -> None:
-        if self.state is State.CONNECTING:  # what comes is no frame yet
+        if self.state is State.CONNECTING:  # no frame comes yet, nor with this: an engine answers, and never begins
             self.data_received(data)
             return
         while data:
