@@ -36,7 +36,6 @@ def main() -> None:
 def walk(window: Window, names: list[str]) -> Iterator[float]:
     """The chapters in their order, each from an empty file; yields the seconds that Blender may draw."""
     for name in names:
-        yield from window.begin(name)
         yield from CHAPTERS[name](window)
 
 

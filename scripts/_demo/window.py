@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-DRAWN = 0.6  # seconds until what was changed is drawn, with a processor that draws
+DRAWN = 1.0  # seconds until what was changed is drawn, with a processor that draws
 PATIENCE = 900.0  # seconds that any one step may take
 
 
@@ -44,7 +44,6 @@ class Window:
         folder.mkdir(parents=True, exist_ok=True)
         self.out.mkdir(parents=True, exist_ok=True)
         bpy.ops.wm.save_as_mainfile(filepath=str(folder / "manual.blend"))
-        yield from self.open_tab()
 
     def open_tab(self) -> Iterator[float]:
         """Opens the sidebar of the 3D view on the tab SRN."""
@@ -93,11 +92,52 @@ class Window:
     def messages(self) -> str:
         return str({kind: task.message for kind, task in add_on().Task.latest.items()})
 
-    def show(self, area: str, instead: str) -> Any:
-        """Turns the first area of a kind into another kind; returns it."""
-        found = self.area(area)
-        found.type = instead
-        return found
+    def passed(self, kind: str, fraction: float) -> Callable[[], bool]:
+        """Whether the task of a kind has come so far, or has ended."""
+        latest = add_on().Task.latest
+        return lambda: kind in latest and (latest[kind].fraction >= fraction or latest[kind].state != "running")
+
+    def frame(self, name: str, distance: float) -> Iterator[float]:
+        """Looks at an object in the 3D view, from a distance in Blender units."""
+        space = self.area("VIEW_3D").spaces.active
+        space.region_3d.view_location = bpy.data.objects[name].matrix_world.translation
+        space.region_3d.view_distance = 2.0 * distance
+        yield DRAWN
+
+    def shade(self, kind: str, seconds: float) -> Iterator[float]:
+        """Shades the 3D view in another way, and gives it time."""
+        self.area("VIEW_3D").spaces.active.shading.type = kind
+        yield seconds
+
+    def focus(self, *names: str) -> Iterator[float]:
+        """Shows these panels of the tab alone, unfolded.
+
+        Blender has no way to unfold a panel from a script: the others are taken away, and these were never folded.
+        """
+        found = [panel for panel in _panels(bpy.types.Panel) if getattr(panel, "bl_category", "") == "SRN"]
+        panels = sorted(found, key=lambda panel: hasattr(panel, "bl_parent_id"))
+        for panel in reversed(panels):
+            if panel.is_registered:
+                bpy.utils.unregister_class(panel)
+        for panel in panels:
+            panel.bl_options = set()
+        for panel in sorted(panels, key=lambda panel: names.index(panel.bl_idname) if panel.bl_idname in names else -1):
+            if panel.bl_idname in names:
+                bpy.utils.register_class(panel)
+        yield from self.open_tab()
+
+    def render(self, name: str) -> Iterator[float]:
+        """Renders the scene with its compositor, and keeps the picture."""
+        scene: Any = bpy.context.scene
+        scene.render.filepath = str(self.out / f"{name}.png")
+        bpy.ops.render.render(write_still=True)
+        yield DRAWN
+
+    def picture_of(self, image: str, name: str) -> Iterator[float]:
+        """Keeps an image datablock."""
+        shown: Any = bpy.data.images[image]
+        shown.save(filepath=str(self.out / f"{name}.png"))
+        yield DRAWN
 
     def picture(self, name: str, *areas: str, tab: bool = False) -> Iterator[float]:
         """Takes a picture of the window, of the smallest rectangle that holds the areas, or of the tab alone."""
@@ -112,6 +152,13 @@ class Window:
             low = [min(part.x for part in whole), min(part.y for part in whole)]
             high = [max(part.x + part.width for part in whole), max(part.y + part.height for part in whole)]
             crop(path, *low, *high)
+
+
+def _panels(kind: Any) -> Iterator[Any]:
+    for panel in kind.__subclasses__():
+        if hasattr(panel, "bl_idname") and hasattr(panel, "draw"):
+            yield panel
+        yield from _panels(panel)
 
 
 def crop(path: Path, left: int, bottom: int, right: int, top: int) -> None:
