@@ -38,6 +38,8 @@ def built() -> Path:
         ("click_through", [INTERPRETER], 16, NEWEST),
         ("interrupted_captures", [], 3, NEWEST),
         ("interrupted_captures", [], 3, "4.3"),
+        ("results_walk", [INTERPRETER], 11, NEWEST),
+        ("results_walk", [INTERPRETER], 11, "4.3"),
     ],
 )
 def test_in_a_window(

@@ -138,4 +138,6 @@ def show_thumbnail(image: bpy.types.Image, thumbnail: Array) -> None:
     """
     preview: Any = image.preview_ensure()
     preview.image_size = thumbnail.shape[1], thumbnail.shape[0]
-    preview.image_pixels_float.foreach_set(thumbnail.ravel())
+    premultiplied = thumbnail.copy()  # as Blender draws it
+    premultiplied[..., :3] *= thumbnail[..., 3:]
+    preview.image_pixels_float.foreach_set(premultiplied.ravel())

@@ -59,9 +59,13 @@ class SRN_PT_compare(SidebarPanel):
         for swatch in compare_swatches.heat_icons():
             row.label(text="", icon_value=swatch)
         middle, end = (_number(full.default_value * part) for part in (0.5, 1.0))
-        row = ends.row()
-        for text, side in (("0", "LEFT"), (middle, "CENTER"), (f"{end} or more", "RIGHT")):
-            part = row.row()
+        thirds = ends.split(factor=1 / 3)
+        first, rest = thirds.row(), thirds.split(factor=1 / 2)
+        for part, text, side in (
+            (first, "0", "LEFT"),
+            (rest.row(), middle, "CENTER"),
+            (rest.row(), f"{end} or more", "RIGHT"),
+        ):
             part.alignment = side
             part.label(text=text, translate=False)
         if mode == "DIFFERENCE":
