@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Views
 from srn_engine.data.rays import RayPool
 from srn_engine.data.readers import open_dataset
@@ -15,6 +16,7 @@ from srn_engine.errors import UserError
 from srn_engine.model.interfaces import NeuralScene, PosedPictures
 from srn_engine.model.presets import FastManyPreset, FastPreset
 from srn_engine.progress import Progress, Report, part_of
+from srn_engine.results.rigs import around, stand_of
 from srn_engine.train.certainty import Certainty, agreement, seen_psnr
 from srn_engine.train.learners import view_loss
 from srn_engine.train.run import Run, Trained
@@ -59,7 +61,8 @@ def fit(
         return fitted(trained, pools, asked, part_of(report, *part))
 
     # First: what is refined afterwards would know the views that are left out.
-    agreed = agreement(views, lambda given: fit_to(given, replace(options, refine=0), (0.0, 0.5)))
+    elsewhere = [] if options.labels else _elsewhere(trained, views)
+    agreed = agreement(views, lambda given: fit_to(given, replace(options, refine=0), (0.0, 0.5)), elsewhere)
     pools = [_pool(of_one, trained, device) for of_one in views]
     start = time.perf_counter()
     scene = fitted(trained, pools, options, part_of(report, 0.5, 1.0))
@@ -69,6 +72,14 @@ def fit(
     Run.create(out, info, scene).save(scene, Trained())
     told = [{"id": one.id, **known.to_json()} for one, known in zip(instances, sure, strict=True)]
     return {"run": str(out), "seconds": seconds, "instances": told}
+
+
+def _elsewhere(run: Run, views: Sequence[Views]) -> list[Camera]:
+    """Two cameras like those that the run was trained with, in pictures of the size of the views: one from above and
+    one from below, neither beside the other."""
+    size = views[0].cameras[0].intrinsics
+    ring = around(stand_of(run), 6, max(size.width, size.height))
+    return [ring[1], ring[4]]
 
 
 def fitted(run: Run, pools: Sequence[RayPool], options: FitOptions, report: Report) -> NeuralScene:
