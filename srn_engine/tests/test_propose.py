@@ -33,11 +33,13 @@ def test_proposals_are_numbers_of_candidates_each_once(ball: Path):
 def test_the_best_are_far_from_one_another_and_from_what_is_there():
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     apart = np.abs((angle[:, None] - angle + np.pi) % (2 * np.pi) - np.pi)
-    scores = np.array([1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1.0])
-    assert choose(scores, apart[:, :1], apart, 1) == [6]
-    chosen = choose(scores, apart[:, :1], apart, 3)
-    assert chosen[0] == 6 and 0 not in chosen and not {5, 7} & set(chosen), "not all of one corner"
-    assert choose(np.ones(12), apart[:, :6], apart, 1)[0] in (8, 9), "farthest from the six that are there"
+    even = np.ones(12)
+    assert choose(even, apart[:, :1], apart, 1) == [6], "the other side"
+    assert set(choose(even, apart[:, [0, 6]], apart, 2)) == {3, 9}
+    hard = np.where(np.isin(np.arange(12), [3, 4, 5]), 9.0, 1.0)
+    assert choose(hard, apart[:, :1], apart, 1)[0] in (4, 5), "where it is hard"
+    chosen = choose(hard, apart[:, :1], apart, 3)
+    assert 0 not in chosen and len({3, 4, 5} & set(chosen)) < 3, "not all of one corner"
     assert sorted(choose(np.zeros(12), apart[:, :1], apart, 12)) == list(range(12))
 
 

@@ -34,7 +34,7 @@ SIZE = 40  # pixels of the longer side of a quick look
 LOOKING = 0.25  # of the time, for looking through the candidates; the rest is for training
 FEWEST = 4  # views, without which nothing can be left out
 MOST_CANDIDATES = 500
-TINY = 1e-9  # so that distance decides where no member disagrees
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -152,17 +152,19 @@ def _foreseen(members: Sequence[_Member], views: Views, square: float) -> float:
 
 
 def choose(scores: Array, distances: Array, apart: Array, count: int) -> list[int]:
-    """The numbers of `count` candidates, best first: each promises most, and is far from every view and those before.
+    """The numbers of `count` candidates, best first: with each the error that is left everywhere becomes least.
 
-    scores (n,), not negative; distances (n, m) of the candidates from the views that exist, and apart (n, n) from one
-    another. What is right beside a view has nothing new to show, however much members disagree about it.
+    scores (n,), not negative; distances (n, m), radians, of the candidates from the views that exist, and apart (n, n)
+    from one another. The error at a candidate is taken to grow with the square of its distance from the closest view,
+    and with its score, of which half is believed: what members disagree about most may be hard from anywhere.
     """
+    weights = 1 + scores / max(float(scores.mean()), TINY)
     closest = distances.min(axis=1)
     chosen: list[int] = []
     for _ in range(count):
-        worth = (scores + TINY) * closest
-        worth[chosen] = -1.0
-        chosen.append(int(np.argmax(worth)))
+        left = weights @ np.square(np.minimum(closest[:, None], apart))
+        left[chosen] = np.inf
+        chosen.append(int(np.argmin(left)))
         closest = np.minimum(closest, apart[chosen[-1]])
     return chosen
 
