@@ -37,7 +37,6 @@ class SRN_PT_instance(bpy.types.Panel):
     bl_space_type = "PROPERTIES"
     bl_region_type = "WINDOW"
     bl_context = "data"
-    bl_options = {"DEFAULT_CLOSED"}
 
     layout: Any
 

@@ -22,11 +22,16 @@ def _instances(settings: Any, context: Any, typed: str) -> list[str]:
     return [name for name in sources if typed.lower() in name.lower()]
 
 
+def _tag(settings: Any, context: Any) -> None:
+    """Has the viewport show a change that a script makes: of its own accord Blender only heeds buttons and curves."""
+    settings.id_data.update_tag()
+
+
 class SRN_PG_share(bpy.types.PropertyGroup):
     """One more instance of a mix."""
 
     instance: StringProperty(
-        name="Instance", description="Name of the instance in the run", search=_instances, options=set()
+        name="Instance", description="Name of the instance in the run", search=_instances, options=set(), update=_tag
     )
     weight: FloatProperty(
         name="Weight",
@@ -34,6 +39,7 @@ class SRN_PG_share(bpy.types.PropertyGroup):
         default=1.0,
         min=0.0,
         soft_max=1.0,
+        update=_tag,
     )
 
 
@@ -45,18 +51,21 @@ class SRN_PG_instance(bpy.types.PropertyGroup):
         description="Folder of the run whose instance stands here; // is the folder of the saved file",
         subtype="DIR_PATH",
         options=compat.PATH_OPTIONS,
+        update=_tag,
     )
     instance: StringProperty(
         name="Instance",
         description="Name of the instance in the run; the run's first where this is empty",
         search=_instances,
         options=set(),
+        update=_tag,
     )
     second: StringProperty(
         name="Second Instance",
         description="Name of an instance to blend towards",
         search=_instances,
         options=set(),
+        update=_tag,
     )
     blend: FloatProperty(
         name="Blend",
@@ -64,6 +73,7 @@ class SRN_PG_instance(bpy.types.PropertyGroup):
         min=0.0,
         max=1.0,
         subtype="FACTOR",
+        update=_tag,
     )
     further: CollectionProperty(
         name="More Instances",
