@@ -161,6 +161,18 @@ def test_an_engine_that_ends_says_its_status_its_last_words_and_its_log(engine, 
     assert log.read_text() == "no room\n"
 
 
+@pytest.mark.parametrize(("version", "side"), [(1, "engine"), (3, "add-on")])
+def test_an_engine_of_another_version_is_refused_and_ended(engine, tmp_path, version, side):
+    code = f"from srn_engine.server import protocol; protocol.PROTOCOL = {version}; import runpy; "
+    code += "runpy.run_module('srn_engine', run_name='__main__')"
+    pid_file = tmp_path / "pid"
+    interpreter = pretend(
+        tmp_path, f'echo $$ > {pid_file}; exec {engine_interpreter()} -c "{code}" serve --token-stdin'
+    )
+    assert f"update the {side}" in failure(engine, interpreter)
+    poll_until(engine, lambda: not alive(int(pid_file.read_text())))
+
+
 def engine_log(sentence: str) -> Path:
     return Path(sentence.partition("(log: ")[2].partition(")")[0])
 
