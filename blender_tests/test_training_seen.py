@@ -122,8 +122,8 @@ def test_the_preview_follows_the_training_and_the_camera(settings) -> None:
     unseen = shown()
     step_until(task, learned(task, task.history.step + 3))
     assert np.array_equal(shown(), unseen), "nobody looks"
-    words = train_panel.describe(task)
-    assert words.startswith("Step ") and "steps/s" in words and "loss" in words
+    first_line, second_line = train_panel.describe(task)
+    assert first_line.startswith("Step ") and first_line.endswith("steps/s") and second_line.startswith("Loss ")
     bpy.ops.srn.cancel(kind="train")
     step_until_end(task)
     assert "kept" in task.message

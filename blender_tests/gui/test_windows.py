@@ -16,6 +16,7 @@ GUI = ROOT.parent / "shared" / "blender-gui"
 SANDBOX = GUI / "blender-sandbox"
 INTERPRETER = ROOT / ".venv" / "engine" / "bin" / "python"
 OUT = ROOT / "out" / "gui"
+PARTS = {"train_walk": [["quit"], ["again"]]}  # of the walks that start Blender more than once, the last argument
 NEWEST = "5.2"  # the tests run in this bpy alone: the windows' Blenders are always the same
 
 
@@ -38,6 +39,8 @@ def built() -> Path:
         ("click_through", [INTERPRETER], 16, NEWEST),
         ("interrupted_captures", [], 3, NEWEST),
         ("interrupted_captures", [], 3, "4.3"),
+        ("train_walk", [INTERPRETER], 11, NEWEST),
+        ("train_walk", [INTERPRETER], 11, "4.3"),
         ("results_walk", [INTERPRETER], 11, NEWEST),
         ("results_walk", [INTERPRETER], 11, "4.3"),
     ],
@@ -63,5 +66,6 @@ def test_in_a_window(
 
     blender("bg", "--command", "extension", "install-file", "--enable", "-r", "user_default", built)
     walk = Path(__file__).with_name(f"{script}.py")
-    blender("gui", "--enable-event-simulate", "-P", walk, "--", "/gui", *arguments, out)
+    for part in PARTS.get(script, [[]]):
+        blender("gui", "--enable-event-simulate", "-P", walk, "--", "/gui", *arguments, out, *part)
     assert len(list(out.glob("*.png"))) == pictures

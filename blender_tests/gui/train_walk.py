@@ -156,6 +156,7 @@ def ended():
 
 
 def use_engine():
+    bpy.context.preferences.system.viewport_aa = "OFF"  # else each change is drawn eight times over
     preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
     preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
 
@@ -237,6 +238,7 @@ def continue_and_quit():
     tell_calls()
     bpy.ops.wm.save_as_mainfile(filepath=str(FILE))
     bpy.ops.wm.quit_blender()
+    yield 60.0  # it quits before that
 
 
 def go_on_again():
@@ -301,9 +303,6 @@ def walk():
     watch_calls()
     if PART == "quit":
         make_scene()
-    else:
-        bpy.ops.wm.open_mainfile(filepath=str(FILE))
-        yield 1.0
     gui.area().spaces.active.show_region_ui = True
     yield from gui.open_sidebar("SRN")
     if PART == "quit":
@@ -317,4 +316,6 @@ def walk():
     os.sync()
 
 
+if PART == "again":  # here, because opening a file ends the driver's timer
+    bpy.ops.wm.open_mainfile(filepath=str(FILE))
 gui.run(walk())

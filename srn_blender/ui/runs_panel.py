@@ -1,4 +1,4 @@
-"""The list of runs in the panel Train, and what is said of the chosen one."""
+"""The list of runs in the panel Train, and what is said of a run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import bpy
 
 from ..results.runs import BROKEN, PAUSED, THERE, TRAINED, RunSummary
 from . import tasks
-from .panel_parts import clock, sentence
+from .panel_parts import clock
 from .properties import settings_of
-from .runs_list import runs_of, summary_in_mind, summary_of
+from .runs_list import runs_of, summary_of
 from .train_task import latest_training
 
 ROWS = 3
@@ -60,14 +60,6 @@ def draw_runs(layout: Any, context: Any) -> None:
     buttons.operator("srn.run_rename", icon="GREASEPENCIL", text="")
 
 
-def draw_summary(layout: Any, context: Any) -> None:
-    """What there is to say of the run in mind."""
-    run = summary_in_mind(context.scene)
-    if run is not None:
-        text = describe(run)
-        sentence(layout, text, ICONS[run.state])
-
-
 def describe(run: RunSummary) -> str:
     """A run in a sentence or two."""
     if run.state == BROKEN:
@@ -77,7 +69,7 @@ def describe(run: RunSummary) -> str:
     quality = f", PSNR {run.psnr:.1f} dB" if run.psnr is not None else ""
     how_long = f"{run.steps} steps in {clock(run.seconds)}"
     what = f"{run.preset.capitalize()} on '{run.dataset.name}', {how_long}{quality}."
-    return f"Paused at {run.fraction:.0%}. {what}" if run.state == PAUSED else f"{what}"
+    return f"Paused at {run.fraction:.0%}. {what}" if run.state == PAUSED else what
 
 
 CLASSES = (SRN_UL_runs,)

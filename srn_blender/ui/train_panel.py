@@ -10,7 +10,8 @@ from . import tasks
 from .panel_parts import SidebarPanel, clock, sentence, task_status
 from .properties import settings_of
 from .runs_list import run_in_mind, summary_in_mind
-from .runs_panel import draw_runs, draw_summary
+from .runs_panel import ICONS, draw_runs
+from .runs_panel import describe as describe_run
 from .train_icons import PLOT, PREVIEW, icon
 from .train_task import TrainTask, latest_training
 from .train_watch import is_under_way
@@ -24,27 +25,25 @@ class SRN_PT_train(SidebarPanel):
 
     def draw(self, context: Any) -> None:
         settings = settings_of(context.scene)
+        task, run = latest_training(), summary_in_mind(context.scene)
+        trains = task is not None and task.state == tasks.RUNNING
         draw_runs(self.layout, context)
+        if run is not None and not trains:
+            sentence(self.layout, describe_run(run), ICONS[run.state])
         column = self.columns()
         column.prop(settings, "run_path")
         column.prop(settings, "preset")
         column.prop(settings, "seconds")
-        task = latest_training()
-        if task is not None and task.state == tasks.RUNNING:
+        if task is not None and trains:
             _draw_running(self.layout, context, task)
             return
-        run = summary_in_mind(context.scene)
         if is_under_way(run_in_mind(context.scene)):
             sentence(self.layout, "The engine is training this run.", "PLAY")
             self.layout.operator("srn.train_continue", text="Follow Training", icon="PLAY")
             return
         _draw_buttons(self.layout, settings, run)
-        if "train" in tasks.Task.latest and (task is None or task.run == run_in_mind(context.scene)):
-            task_status(self.layout, "train", "")
-        elif run is not None:
-            draw_summary(self.layout, context)
-        else:
-            sentence(self.layout, "Trains on the captured views.", "INFO")
+        if task is None or task.run == run_in_mind(context.scene):  # how another one ended is told by its own files
+            task_status(self.layout, "train", "Trains on the captured views.")
 
 
 def _draw_buttons(layout: Any, settings: Any, run: RunSummary | None) -> None:
@@ -68,25 +67,23 @@ def _draw_running(layout: Any, context: Any, task: TrainTask) -> None:
     layout.progress(factor=task.fraction, text=f"{task.fraction:.0%}, {left}", translate=False)
     if task.run != run_in_mind(context.scene):
         sentence(layout, f"This is '{task.run.name}', another run than the chosen one.", "INFO")
-    sentence(layout, describe(task))
+    for line in describe(task):
+        sentence(layout, line)
     row = layout.row(align=True)
     row.operator("srn.train_pause", icon="PAUSE")
     row.operator("srn.cancel", text="Stop and Keep", icon="X").kind = "train"
 
 
-def describe(task: TrainTask) -> str:
-    """Step, speed, loss and PSNR of a training that runs."""
+def describe(task: TrainTask) -> list[str]:
+    """Step, speed, loss and PSNR of a training that runs, on lines that fit the sidebar."""
     history = task.history
     if task.number is None or not task.message.startswith("Step"):
-        return task.message
-    words = [f"Step {history.step}"]
-    if history.speed is not None:
-        words.append(f"{history.speed:.3g} steps/s")
-    if history.loss.last is not None:
-        words.append(f"loss {history.loss.last:.2g}")
+        return [task.message]
+    speed = f", {history.speed:.3g} steps/s" if history.speed is not None else ""
+    metrics = [f"Loss {history.loss.last:.2g}"] if history.loss.last is not None else []
     if history.psnr.last is not None:
-        words.append(f"PSNR {history.psnr.last:.1f} dB")
-    return ", ".join(words)
+        metrics.append(f"PSNR {history.psnr.last:.1f} dB")
+    return [f"Step {history.step}{speed}", *([", ".join(metrics)] if metrics else [])]
 
 
 class SRN_PT_train_progress(SidebarPanel):

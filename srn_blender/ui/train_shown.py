@@ -15,6 +15,11 @@ def image_editors() -> list[Any]:
     return sorted(viewing, key=lambda area: area.width * area.height, reverse=True)
 
 
+def is_shown(image: bpy.types.Image) -> bool:
+    """Whether an image editor shows an image."""
+    return any(area.spaces.active.image == image for area in image_editors())
+
+
 def show_in_editors(image: bpy.types.Image, take: bool = False) -> None:
     """Draws the editors again that show an image. take: those that show nothing are given it."""
     for area in image_editors():

@@ -16,14 +16,14 @@ from ..engine.errand import Errand, JobRequest
 from ..engine.fetching import HostRun
 from ..engine.jobs import JobCallbacks
 from ..errors import UserError
-from ..results import images, preview
+from ..results import preview
 from ..results.runs import RunSummary
 from ..results.runs_history import History
 from . import tasks
 from .properties import settings_of
 from .runs_list import run_in_mind
 from .train_icons import PREVIEW, set_icon
-from .train_shown import show_in_editors
+from .train_shown import is_shown, show_in_editors
 
 CAMERA_SECONDS = 0.5  # between two looks at where the preview's camera is
 
@@ -60,6 +60,7 @@ class TrainTask(tasks.JobTask):
         self._asked = False
         self._wanted: object = None  # what was last asked for as a preview
         self._looked = 0.0
+        self._unshown: np.ndarray[Any, Any] | None = None  # a preview that the image does not hold yet
 
     def step(self) -> None:
         if self._begun is None and engine().state == READY and self._jobs is None:
@@ -154,10 +155,20 @@ class TrainTask(tasks.JobTask):
     def _on_preview(self, step: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         if not self.is_in_mind():
             return
-        first = preview.NAME not in bpy.data.images
-        image = preview.show(arrays["colour"])
-        set_icon(PREVIEW, images.pixels_of(image))
-        show_in_editors(image, take=first)
+        set_icon(PREVIEW, np.clip(arrays["colour"], 0.0, 1.0))
+        image = bpy.data.images.get(preview.NAME)
+        # Each change of an image draws the 3D views again, which may be slow: not where nobody sees it.
+        if image is None or bpy.app.background or is_shown(image):
+            show_in_editors(preview.show(arrays["colour"]), take=image is None)
+            self._unshown = None
+        else:
+            self._unshown = arrays["colour"]
+
+    def end(self, state: str, message: str) -> None:
+        super().end(state, message)
+        if self._unshown is not None and self.is_in_mind():
+            preview.show(self._unshown)
+            self._unshown = None
 
 
 def latest_training() -> TrainTask | None:
