@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from srn_engine.server import work
 from srn_engine.server.jobs import ENDED_KEPT, JobQueue
 from srn_engine.server.params import Evaluate, Render, Train
 from srn_engine.server.protocol import MAX_TEXT
+from srn_engine.server.runs import RUNS_KEPT, LoadedRuns
 from srn_engine.server.work import engine_work, presets
 from srn_engine.train import run as run_module
 from srn_engine.train.evaluate import NAMES
@@ -104,6 +106,36 @@ def test_a_render_sees_the_newest_checkpoint(client, tmp_path):
     run.save(run.scene)
     client.run("render", render(tmp_path, "colour"))
     assert before > 0.9 and client.arrays[0][SIZE // 2, SIZE // 2, 3] < 0.1
+
+
+def test_several_runs_stay_loaded_and_the_least_recently_used_goes(client, tmp_path, monkeypatch):
+    folders = [tmp_path / str(number) for number in range(RUNS_KEPT + 1)]
+    for number, folder in enumerate(folders):
+        untrained_run(folder, 5.0 if number else -20.0)
+    loaded, load = [], Run.load
+    monkeypatch.setattr(Run, "load", lambda folder, *rest: loaded.append(folder) or load(folder, *rest))
+
+    def covered(folder):
+        assert client.run("render", render(folder, "colour"))["state"] == "done"
+        return client.arrays[0][SIZE // 2, SIZE // 2, 3] > 0.5
+
+    for _ in range(2):
+        assert [covered(folder) for folder in folders[:RUNS_KEPT]] == [False] + [True] * (RUNS_KEPT - 1)
+    assert loaded == folders[:RUNS_KEPT], "each was read once"
+    covered(folders[0])
+    covered(folders[-1])
+    assert not covered(folders[0]) and len(loaded) == RUNS_KEPT + 1
+    covered(folders[1])
+    assert loaded[-1] == folders[1], "it was the one that nobody had asked for the longest"
+
+
+def test_any_thread_may_ask_for_a_scene(tmp_path):
+    runs, folders = LoadedRuns(CPU), [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        untrained_run(folder, 5.0)
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda number: runs.scene(folders[number % 3], {"vase": 1.0}), range(30)))
+    assert len({id(scene) for _, scene in got}) == 3 and {run.folder for run, _ in got} == set(folders)
 
 
 def test_a_render_can_be_stopped_every_few_thousand_rays_and_is_the_same_in_parts(tmp_path, monkeypatch):
