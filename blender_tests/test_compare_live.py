@@ -38,9 +38,9 @@ class Clock:
     def tick(self, seconds: float = compare_live.WATCH_SECONDS) -> None:
         self.now += seconds
         bpy.context.view_layer.update()  # as the window does before it is drawn
-        start = time.perf_counter()
+        start = time.thread_time()  # of this thread alone: other programs may run beside it
         compare_live.tick(bpy.context.scene, self.now)
-        self.longest = max(self.longest, time.perf_counter() - start)
+        self.longest = max(self.longest, time.thread_time() - start)
 
     def settle(self) -> None:
         """Until a view that is asked for has come."""
@@ -133,7 +133,7 @@ def test_no_tick_holds_up_the_window(ball: Trained) -> None:
     scene.render.resolution_x, scene.render.resolution_y = 640, 360
     clock.settle()
     print(f"longest tick: {1000 * clock.longest:.1f} ms")
-    assert clock.longest < 0.15  # 50 ms on a computer that does nothing else
+    assert clock.longest < 0.05
 
 
 def test_it_waits_for_the_engine_and_says_what_is_wrong(ball: Trained, tmp_path) -> None:
