@@ -36,10 +36,14 @@ class Backdrop:
 
     def finish(self, picture: Picture) -> None:
         """Brings a picture to the colours of the file, and lays it over the backdrop."""
-        if not np.allclose(self.primaries, np.eye(3), atol=1e-4):
-            picture.change_primaries(self.primaries)
+        self.adapt(picture)
         if self.colour is not None:
             picture.fill_behind(self.colour)
+
+    def adapt(self, picture: Picture) -> None:
+        """Brings a picture to the colours of the file."""
+        if not np.allclose(self.primaries, np.eye(3), atol=1e-4):
+            picture.change_primaries(self.primaries)
 
 
 def working_primaries() -> NDArray[np.float64]:

@@ -11,12 +11,14 @@ import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
 import gpu
+import numpy as np
 from gpu_extras.presets import draw_texture_2d
+from numpy.typing import NDArray
 
 from ..capture.camera import Camera
 from ..errors import UserError
@@ -56,6 +58,16 @@ class _Try:
     def pixels(self) -> int:
         return sum(shot.camera.width * shot.camera.height for shot in self.shots)
 
+    @property
+    def area(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the part of the view, in its pixels, that holds all instances."""
+        if not self.shots:
+            return 0, 0, 0, 0
+        left, top = min(shot.left for shot in self.shots), min(shot.top for shot in self.shots)
+        right = max(shot.left + shot.camera.width for shot in self.shots)
+        bottom = max(shot.top + shot.camera.height for shot in self.shots)
+        return left, top, right - left, bottom - top
+
 
 class Viewport:
     """Of one 3D view. `update` takes in the scene, `draw` shows it; both are called by Blender in the main thread."""
@@ -73,6 +85,7 @@ class Viewport:
         self._came: tuple[_Try, Picture] | None = None
         self._shown: _Try | None = None
         self._texture: Any = None
+        self._behind: Any = None
         self._failed_at = 0.0
         self._failed_key: tuple[object, ...] | None = None
 
@@ -94,7 +107,7 @@ class Viewport:
         self._upload()
         self._ask(view)
         if self._shown is not None:
-            self._show(depsgraph.scene, context.region.height)
+            self._show(depsgraph.scene, context.region)
 
     def _view(self, context: Any, depsgraph: Any) -> _View:
         if self._stale:
@@ -164,7 +177,7 @@ class Viewport:
             self._tell(order.error)
             return
         work = functools.partial(_make, asked, order.arrays, order.seconds)
-        if asked.camera.width * asked.camera.height <= SMALL:
+        if asked.pixels <= SMALL:
             self._take(asked, *work())
             return
         self._making = self._threads.submit(work)
@@ -200,17 +213,20 @@ class Viewport:
             return
         self._shown, picture = self._came
         self._came = None
-        height, width = picture.depth.shape
-        data = gpu.types.Buffer("FLOAT", width * height * 4, picture.combined.ravel())  # type: ignore[arg-type]
-        self._texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+        colour = self._shown.view.backdrop.colour
+        self._behind = _texture(np.array([[(*colour, 1.0)]], np.float32)) if colour is not None else None
+        self._texture = _texture(picture.combined) if picture.combined.size else None
         self._tell("")
 
-    def _show(self: Any, scene: Any, height: int) -> None:
-        shown, engine = self._shown, self._engine()
-        wide, high = shown.camera.width / shown.factor, shown.camera.height / shown.factor
+    def _show(self: Any, scene: Any, region: Any) -> None:
+        engine, factor = self._engine(), self._shown.factor
+        left, top, width, height = (pixels / factor for pixels in self._shown.area)
         gpu.state.blend_set("ALPHA_PREMULT")
         engine.bind_display_space_shader(scene)
-        draw_texture_2d(self._texture, (0, height - high), wide, high)
+        if self._behind is not None:
+            draw_texture_2d(self._behind, (0, 0), region.width, region.height)
+        if self._texture is not None:
+            draw_texture_2d(self._texture, (left, region.height - top - height), width, height)
         engine.unbind_display_space_shader()
         gpu.state.blend_set("NONE")
 
@@ -223,7 +239,16 @@ class Viewport:
 def _make(asked: _Try, arrays: Sequence[orders.Arrays], seconds: float) -> tuple[Picture, float]:
     """The picture of what the engine took so many seconds for, and what all of it took; touches no Blender."""
     began = time.perf_counter()
+    left, top, width, height = asked.area
     layers = [shot.layer(one) for shot, one in zip(asked.shots, arrays, strict=True)]
-    picture = composite(layers, asked.camera.width, asked.camera.height)
-    asked.view.backdrop.finish(picture)
+    moved = [replace(layer, left=layer.left - left, top=layer.top - top) for layer in layers]
+    picture = composite(moved, width, height)
+    asked.view.backdrop.adapt(picture)
     return picture, seconds + time.perf_counter() - began
+
+
+def _texture(pixels: NDArray[np.float32]) -> Any:
+    """A texture of (H, W, 4) scene-linear pixels, the bottom row first."""
+    height, width = pixels.shape[:2]
+    data = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())  # type: ignore[arg-type]
+    return gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
