@@ -64,9 +64,11 @@ def view_job(camera: Camera, trained: view.Trained, in_editors: bool = True) -> 
 
     def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Generator[None, None, str]:
         shown = yield from view.show(arrays, camera, trained, stamp)
-        if in_editors:
-            show_in_editors(shown[images.COLOUR])
-        return f"Rendered in {result['seconds']:.2f} s. Next: Compare with Cycles."
+        said = f"Rendered in {result['seconds']:.2f} s."
+        if not in_editors:
+            return said
+        show_in_editors(shown[images.COLOUR])
+        return f"{said} Next: Compare with Cycles."
 
     request = JobRequest("render", view.request(camera, trained), {"run": FolderRead(trained.run, RENDERED)})
     return tasks.Job(request, done, lambda result: "The rendering was cancelled.")
