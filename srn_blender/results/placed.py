@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..capture.camera import MAX_SHEAR, Camera
 from ..errors import UserError
 from .placed_run import PlacedRun, placed_run
+from .view import stamp_of
 
 # Half the side of the cube around a centre, in dataset units, that holds all that an instance shows: its object lies in
 # the unit sphere, and networks learn nothing outside the cube around that.
@@ -30,7 +31,8 @@ class Placed:
     """An instance in its place, or a mix of several.
 
     name: of the empty. weights: by the instances' ids, all above 0. scale: Blender units per dataset unit.
-    rotation: (3, 3), from the axes of the dataset to those of the world. centre: (3,) in the world.
+    rotation: (3, 3), from the axes of the dataset to those of the world. centre: (3,) in the world. stamp: of the state
+    of the run's networks.
     """
 
     name: str
@@ -39,12 +41,13 @@ class Placed:
     scale: float
     rotation: NDArray[np.float64]
     centre: NDArray[np.float64]
+    stamp: str
 
     @property
     def signature(self) -> tuple[object, ...]:
         """What tells one picture of it from another, but for the camera."""
         place = (self.scale, *self.rotation.ravel().tolist(), *self.centre.tolist())
-        return self.run.folder, tuple(self.weights.items()), place
+        return self.run.folder, self.stamp, tuple(self.weights.items()), place
 
     def seen_by(self, camera: Camera) -> Camera:
         """The same camera in dataset units, from one in Blender units."""
@@ -122,7 +125,7 @@ def _placed(candidate: Any, matrix: NDArray[np.float64]) -> Placed | None:
     weights = dict(_weights(candidate, run))
     total = sum(weights.values())
     own_scale = sum(weight * run.scales[name] for name, weight in weights.items()) / total
-    return Placed(candidate.name, run, weights, scale * own_scale, rotation, matrix[:3, 3])
+    return Placed(candidate.name, run, weights, scale * own_scale, rotation, matrix[:3, 3], stamp_of(run.folder))
 
 
 def _weights(candidate: Any, run: PlacedRun) -> Iterator[tuple[str, float]]:

@@ -88,6 +88,7 @@ class Viewport:
         self._behind: Any = None
         self._failed_at = 0.0
         self._failed_key: tuple[object, ...] | None = None
+        self._failure = self._told = ""
 
     def __del__(self) -> None:
         self._drop()
@@ -100,12 +101,13 @@ class Viewport:
     def draw(self, context: Any, depsgraph: Any) -> None:
         try:
             view = self._view(context, depsgraph)
+            self._upload()
+            self._ask(view)
         except UserError as error:
             self._drop()
             self._tell(str(error))
             return
-        self._upload()
-        self._ask(view)
+        self._tell(self._status(view))
         if self._shown is not None:
             self._show(depsgraph.scene, context.region)
 
@@ -155,10 +157,6 @@ class Viewport:
 
         jobs = [shot.request(with_normal=False, with_labels=False) for shot in self._try.shots]
         self._order = orders.place(orders.Order(jobs, ended))
-        if not view.placed:
-            self._tell("Place an instance first, by Place Instance in the tab SRN.")
-        elif self._shown is None:
-            self._tell(self._order.message)
 
     def _drop(self) -> None:
         if self._order is not None:
@@ -172,9 +170,9 @@ class Viewport:
             return
         self._order = None
         if order.state == orders.FAILED:
-            self._failed_at, self._failed_key = time.monotonic(), asked.view.key
+            self._failed_at, self._failed_key, self._failure = time.monotonic(), asked.view.key, order.error
             self._drop()
-            self._tell(order.error)
+            self._redraw()
             return
         work = functools.partial(_make, asked, order.arrays, order.seconds)
         if asked.pixels <= SMALL:
@@ -203,10 +201,8 @@ class Viewport:
         self._making = self._try = None
         if asked.shots:
             self._pace.learn(asked.pixels, seconds)
-        self._came = asked, picture
-        engine = self._engine()
-        if engine is not None:
-            engine.tag_redraw()
+        self._came, self._failed_key = (asked, picture), None
+        self._redraw()
 
     def _upload(self) -> None:
         if self._came is None:
@@ -216,7 +212,6 @@ class Viewport:
         colour = self._shown.view.backdrop.colour
         self._behind = _texture(np.array([[(*colour, 1.0)]], np.float32)) if colour is not None else None
         self._texture = _texture(picture.combined) if picture.combined.size else None
-        self._tell("")
 
     def _show(self: Any, scene: Any, region: Any) -> None:
         engine, factor = self._engine(), self._shown.factor
@@ -230,10 +225,24 @@ class Viewport:
         engine.unbind_display_space_shader()
         gpu.state.blend_set("NONE")
 
+    def _status(self, view: _View) -> str:
+        """What to say beside the picture; empty where that is all there is to it."""
+        if not view.placed:
+            return "Place an instance first, by Place Instance in the tab SRN."
+        if self._failed_key is not None:
+            return self._failure
+        return self._order.message if self._order is not None and self._shown is None else ""
+
     def _tell(self, text: str) -> None:
         engine = self._engine()
-        if engine is not None:
+        if engine is not None and text != self._told:
             engine.update_stats("", text)
+            self._told = text
+
+    def _redraw(self) -> None:
+        engine = self._engine()
+        if engine is not None:
+            engine.tag_redraw()
 
 
 def _make(asked: _Try, arrays: Sequence[orders.Arrays], seconds: float) -> tuple[Picture, float]:
