@@ -18,6 +18,7 @@ from srn_blender.capture.camera import Camera, camera_from_blender
 from srn_blender.errors import UserError
 from srn_blender.results.placed import placed_in, region_of
 from srn_blender.results.placed_run import placed_run
+from srn_blender.results.placed_view import shots
 from srn_blender.results.viewport_pace import BUDGETS, LEAST, Pace
 
 INSTANCES = [
@@ -27,6 +28,7 @@ INSTANCES = [
 DESCRIBED = {
     "format": "srn-run",
     "version": 2,
+    "preset": {"kind": "fast-many"},
     "instances": INSTANCES,
     "classes": [{"name": "background", "colour": [0, 0, 0]}],
 }
@@ -125,6 +127,16 @@ def test_where_an_instance_can_be_seen() -> None:
     assert region_of(camera)[2] == 0, "behind the camera"
     pose[2, 3] = 0.5
     assert region_of(camera) == (0, 0, 200, 160), "the camera is inside"
+
+
+def test_a_run_without_transparency_fills_the_picture(scene: Any, run: Path) -> None:
+    bpy.ops.srn.place_instance()
+    camera = camera_from_blender(scene, add_camera(scene, (1.0, 2.0, 20.0)))
+    (shot,) = shots(placed(scene), camera)
+    assert shot.camera.width < camera.width and shot.left > 0
+    (run / "run.json").write_text(json.dumps(DESCRIBED | {"preset": {"kind": "paper"}}), encoding="utf-8")
+    (shot,) = shots(placed(scene), camera)
+    assert (shot.left, shot.top, shot.camera.width, shot.camera.height) == (0, 0, camera.width, camera.height)
 
 
 def test_blenders_panels_show_with_this_engine(scene: Any) -> None:

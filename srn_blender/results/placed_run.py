@@ -14,7 +14,8 @@ from .view import describe_run, not_a_run
 class PlacedRun:
     """The instances of a run, their sources and scales (Blender units per dataset unit) by id, in the run's order.
 
-    centres: where each was captured, in Blender units.
+    centres: where each was captured, in Blender units. is_opaque: its networks know no transparency, and fill the
+    picture with the background that they have learned.
     """
 
     folder: Path
@@ -22,6 +23,7 @@ class PlacedRun:
     scales: Mapping[str, float]
     centres: Mapping[str, tuple[float, float, float]]
     has_labels: bool
+    is_opaque: bool
 
     def instance_of(self, source: str) -> str:
         """The id of the instance captured from the object or collection `source`; the first where none was."""
@@ -59,6 +61,7 @@ def _parse(folder: Path) -> PlacedRun:
             scales={name: float(one["scale"]) for name, one in instances.items()},
             centres={name: _point(one["centre"]) for name, one in instances.items()},
             has_labels=len(described["classes"]) > 1,
+            is_opaque=described["preset"]["kind"] == "paper",
         )
     except (KeyError, TypeError, ValueError):
         raise not_a_run(folder) from None

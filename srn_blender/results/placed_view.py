@@ -44,7 +44,8 @@ def shots(placed: Sequence[Placed], camera: Camera) -> list[Shot]:
     found = []
     for one in placed:
         seen = one.seen_by(camera)
-        left, top, width, height = region_of(seen)
+        whole = 0, 0, camera.width, camera.height
+        left, top, width, height = whole if one.run.is_opaque else region_of(seen)
         if width:
             found.append(Shot(one, seen.part(left, top, width, height), left, top))
     return found
