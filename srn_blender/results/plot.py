@@ -19,6 +19,7 @@ BACKGROUND, FRAME, GRID, TEXT = (0.09, 0.09, 0.09), (0.30, 0.30, 0.30), (0.17, 0
 LOSS, PSNR = (0.95, 0.62, 0.25), (0.40, 0.72, 0.98)  # told apart by their lightness as well
 LINE = 1.5 * SCALE  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 38 * SCALE, 8 * SCALE, 13 * SCALE, 14 * SCALE
+ROOM = 1.03  # of the last step: the axis goes on a little, so that its point is seen whole
 SMOOTHING = 1 / 40  # of the points: over how many the bright line of the loss is averaged
 
 
@@ -48,7 +49,7 @@ def draw(history: History) -> Array:
     loss, psnr = history.loss.curve, history.psnr.curve
     loss = loss[loss[:, 1] > 0.0]
     loss[:, 1] = np.log10(loss[:, 1])
-    steps = (0.0, max([1.0, *loss[-1:, 0], *psnr[-1:, 0]]))
+    steps = (0.0, ROOM * max([1.0, *loss[-1:, 0], *psnr[-1:, 0]]))
     half, width = SIZE // 2, SIZE - LEFT - RIGHT
     height = half - TOP - BOTTOM
     upper = _Axes(TOP, height, width, steps, _span(loss[:, 1], 0.25, (-3.0, 0.0)))

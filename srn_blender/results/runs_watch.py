@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import plot
+from . import images, plot
 from .runs import METRICS, RunReader, RunSummary
 from .runs_history import History
 
@@ -16,13 +16,14 @@ class Seen:
     """What there was at the last look.
 
     runs: those in the folder of `run`, the run in mind. summary: of the run in mind, None where there is none.
-    picture: how it was trained (`plot.draw`), None where nothing is known of that.
+    picture: how it was trained (`plot.draw`), None where nothing is known of that; encoded: the same as a file.
     """
 
     run: Path
     runs: tuple[RunSummary, ...] = ()
     summary: RunSummary | None = None
     picture: plot.Array | None = None
+    encoded: images.Encoded | None = None
 
 
 class RunWatch:
@@ -32,7 +33,8 @@ class RunWatch:
         self._reader = RunReader()
         self._thread: threading.Thread | None = None
         self._found: Seen | None = None
-        self._drawn: tuple[object, plot.Array | None] = (None, None)
+        self._drawn_of: object = None
+        self._drawn: tuple[plot.Array | None, images.Encoded | None] = (None, None)
 
     def begin(self, run: Path, live: History | None) -> bool:
         """Begins a look at a run and its neighbours; False where the last one still goes on.
@@ -60,15 +62,17 @@ class RunWatch:
 
     def _look(self, run: Path, live: History | None) -> None:
         summary = self._reader.read(run)
-        self._found = Seen(run, self._reader.list(run.parent), summary, self._picture(run, live))
+        self._found = Seen(run, self._reader.list(run.parent), summary, *self._draw(run, live))
 
-    def _picture(self, run: Path, live: History | None) -> plot.Array | None:
+    def _draw(self, run: Path, live: History | None) -> tuple[plot.Array | None, images.Encoded | None]:
         """The plot, drawn again only when there is more to show."""
-        stamp = (run, live.step, live.psnr.last) if live is not None else (run, _changed(run / METRICS))
-        if stamp != self._drawn[0]:
+        drawn_of = (run, live.step, live.psnr.last) if live is not None else (run, _changed(run / METRICS))
+        if drawn_of != self._drawn_of:
             history = History.read(run) if live is None else live
-            self._drawn = stamp, plot.draw(history) if history.step else None
-        return self._drawn[1]
+            picture = plot.draw(history) if history.step else None
+            encoded = images.encode(picture, is_colour=True) if picture is not None else None
+            self._drawn_of, self._drawn = drawn_of, (picture, encoded)
+        return self._drawn
 
 
 def _changed(path: Path) -> int:

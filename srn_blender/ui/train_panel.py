@@ -9,7 +9,7 @@ from ..results.runs import PAUSED, THERE, RunSummary
 from . import tasks
 from .panel_parts import SidebarPanel, clock, sentence, task_status
 from .properties import settings_of
-from .runs_list import run_in_mind, summary_in_mind
+from .runs_list import run_in_mind, runs_of, summary_in_mind
 from .runs_panel import ICONS, draw_runs
 from .runs_panel import describe as describe_run
 from .train_icons import PLOT, PREVIEW, icon
@@ -42,8 +42,11 @@ class SRN_PT_train(SidebarPanel):
             self.layout.operator("srn.train_continue", text="Follow Training", icon="PLAY")
             return
         _draw_buttons(self.layout, settings, run)
-        if task is None or task.run == run_in_mind(context.scene):  # how another one ended is told by its own files
-            task_status(self.layout, "train", "Trains on the captured views.")
+        is_fetch = task is None and "train" in tasks.Task.latest
+        if is_fetch or _is_seen(context):
+            task_status(self.layout, "train", "")
+        elif run is None:
+            sentence(self.layout, "Trains on the captured views.", "INFO")
 
 
 def _draw_buttons(layout: Any, settings: Any, run: RunSummary | None) -> None:
@@ -93,7 +96,8 @@ class SRN_PT_train_progress(SidebarPanel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return context.scene is not None and (summary_in_mind(context.scene) is not None or _is_seen(context))
+        # As long as there is any run: panels that come and go while one is picked would make all below jump.
+        return context.scene is not None and (len(runs_of(context).items) > 0 or _is_seen(context))
 
     def draw(self, context: Any) -> None:
         plot = icon(PLOT)

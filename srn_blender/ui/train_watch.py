@@ -45,9 +45,9 @@ def look(scene: Any) -> None:
 def show_plot() -> bpy.types.Image | None:
     """The plot as an image, which follows the training from now on; None where there is none to show."""
     found = runs_list.seen()
-    if found is None or found.picture is None:
+    if found is None or found.encoded is None:
         return None
-    return images.put(IMAGE, found.picture, is_colour=True)
+    return images.place(IMAGE, found.encoded)
 
 
 def is_under_way(run: Path | None) -> bool:
@@ -112,8 +112,8 @@ def _take(run: Path) -> None:
             clear_icon(PLOT)
         else:
             set_icon(PLOT, _shown)
-            if IMAGE in bpy.data.images:
-                show_in_editors(images.put(IMAGE, _shown, is_colour=True))
+            if IMAGE in bpy.data.images and found.encoded is not None:
+                show_in_editors(images.place(IMAGE, found.encoded))
 
 
 def register() -> None:
