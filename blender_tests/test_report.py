@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
@@ -12,7 +13,10 @@ import bpy
 import pytest
 
 from blender_tests import results_harness
+from blender_tests.engine_harness import TOKEN
 from blender_tests.results_harness import Trained
+from blender_tests.test_other_computer import Host
+from srn_blender.engine.engine import engine
 from srn_blender.ui import report_operators, tasks
 from srn_blender.ui.properties import settings_of
 
@@ -71,3 +75,21 @@ def test_a_cancelled_report_says_so(ball: Trained) -> None:
     while task.state == tasks.RUNNING:
         task.step()
     assert (task.state, task.message) == (tasks.CANCELLED, "The report was cancelled.")
+
+
+def test_a_report_made_on_another_computer_comes_back(ball: Trained, tmp_path: Path) -> None:
+    scene, run = bpy.context.scene, tmp_path / "run"
+    shutil.copytree(ball.run, run, ignore=shutil.ignore_patterns("report"))
+    settings_of(scene).run_path = str(run)
+    host = Host(tmp_path / "storage")
+    try:
+        engine().connect("127.0.0.1", host.port, TOKEN)
+        engine().wait_ready(60)
+        assert engine().has_storage
+        assert bpy.ops.srn.report() == {"FINISHED"}
+        assert report_operators.page_of(scene) == run / "report" / "report.html"
+        assert "test 000002" in (run / "report" / "report.html").read_text(encoding="utf-8")
+        assert report_operators.means_of(scene)["psnr"] > 12
+    finally:
+        engine().stop()
+        host.kill()
