@@ -98,7 +98,7 @@ def train():
     program = [INTERPRETER, "-m", "blender_tests.small_run", OUT / "dataset", OUT / "run"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     training = subprocess.Popen(program, cwd=ROOT, env=environment)
-    yield from wait_for(lambda: training.poll() is not None, 150, "the training's end")
+    yield from wait_for(lambda: training.poll() is not None, 240, "the training's end")
     assert training.returncode == 0
     bpy.ops.object.select_all(action="SELECT")
     for thing in (cube, ball):

@@ -43,6 +43,8 @@ def built() -> Path:
         ("train_walk", [INTERPRETER], 11, "4.3"),
         ("results_walk", [INTERPRETER], 11, NEWEST),
         ("results_walk", [INTERPRETER], 11, "4.3"),
+        ("render_walk", [INTERPRETER], 11, NEWEST),
+        ("render_walk", [INTERPRETER], 11, "4.3"),
     ],
 )
 def test_in_a_window(
