@@ -48,7 +48,7 @@ class AdaptiveProperties:
         precision=1,
     )
     ask_seconds: FloatProperty(
-        name="Seconds a Batch",
+        name="Batch Seconds",
         description="How long the model is trained to choose the views of a batch",
         default=15.0,
         min=1.0,
