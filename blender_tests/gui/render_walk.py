@@ -154,6 +154,7 @@ def orbit():
     shot("03_still")
     gui.log(f"draws: median {1000 * np.median(draws):.1f} ms, longest {1000 * max(draws):.0f} ms")
     assert moving >= 5, "the view follows while it moves"
+    assert np.median(draws) < STEP
 
 
 def drag_the_slider():
@@ -177,6 +178,8 @@ def drag_the_slider():
     assert 0.05 < empty.srn.blend <= 1.0 and len(pictures) >= 2
     yield from wait_for(sharp, 60, "a sharp picture of the mix")
     shot("05_mixed")
+    changed = np.abs(pixels("05_mixed") - pixels("03_still")).max(-1) > 0.2
+    assert changed.sum() > 200, "the slider changes what is seen"
     empty.srn.blend = 0.0
     yield 0.5
 
