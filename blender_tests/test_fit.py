@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 import srn_blender
-from blender_tests.engine_harness import engine_interpreter
+from blender_tests.engine_harness import TOKEN, engine_interpreter
 from blender_tests.scenes import add_ball, add_camera, add_mesh, emission, read_image
+from blender_tests.test_other_computer import Host
 from srn_blender.capture.camera import camera_from_blender
 from srn_blender.capture.matched import Matched, matched_view, place_of, write_matched
+from srn_blender.engine.engine import engine
 from srn_blender.errors import UserError
 from srn_blender.results import images
 from srn_blender.ui import fit_operators, tasks
@@ -276,6 +278,22 @@ def test_a_new_object_from_pictures(boxes: Path, tmp_path: Path) -> None:
     covered = (seen[..., 3] > 0.5) & (truth[..., 3] > 0.5)
     union = (seen[..., 3] > 0.5) | (truth[..., 3] > 0.5)
     assert covered.sum() > 0.5 * union.sum()
+
+
+def test_a_fit_on_another_computer_comes_back(boxes: Path, tmp_path: Path) -> None:
+    scene, settings = bpy.context.scene, settings_of(bpy.context.scene)
+    engine().close()  # the one here, which may still run
+    host = Host(tmp_path / "storage")
+    try:
+        engine().connect("127.0.0.1", host.port, TOKEN)
+        engine().wait_ready(60)
+        assert bpy.ops.srn.fit() == {"FINISHED"}
+        fitted = Path(settings.run_path)
+        assert fitted.parent == boxes.parent and (fitted / "checkpoint.safetensors").is_file()
+        assert bpy.ops.srn.render_view(camera=scene.camera.name) == {"FINISHED"}
+    finally:
+        engine().stop()
+        host.kill()
 
 
 def test_what_is_wrong_is_said_before_anything_is_written(boxes: Path, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_a_report_made_on_another_computer_comes_back(ball: Trained, tmp_path: P
     scene, run = bpy.context.scene, tmp_path / "run"
     shutil.copytree(ball.run, run, ignore=shutil.ignore_patterns("report"))
     settings_of(scene).run_path = str(run)
+    engine().close()  # the one here, which may still run
     host = Host(tmp_path / "storage")
     try:
         engine().connect("127.0.0.1", host.port, TOKEN)
