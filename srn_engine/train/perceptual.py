@@ -6,7 +6,6 @@ downloaded from here: where a part is missing there is no LPIPS.
 
 import logging
 from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,12 +23,16 @@ SMALLEST = 32  # pixels of the shorter side: the network halves pictures five ti
 
 def perceptual(device: torch.device) -> Perceived | None:
     """LPIPS between two pictures (H, W, 3) from 0 to 1, None for some that are too small; None where it is not here."""
-    weights = list((Path(torch.hub.get_dir()) / "checkpoints").glob("alexnet-*.pth"))
-    if not weights or any(find_spec(name) is None for name in ("lpips", "torchvision")):
+    if any(find_spec(name) is None for name in ("lpips", "torchvision")):
         return None
     try:
-        network = import_module("lpips").LPIPS(net="alex", verbose=False).to(device).eval()
-    except (ImportError, OSError, RuntimeError) as error:  # as where torchvision was built for another PyTorch
+        import lpips  # type: ignore[import-not-found]
+        from torchvision.models import AlexNet_Weights  # type: ignore[import-not-found]
+
+        if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.DEFAULT.url).name).is_file():
+            return None  # any other would make torchvision download this one
+        network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
+    except Exception as error:  # noqa: BLE001  (not ours: a torchvision for another PyTorch, a broken file)
         log.warning("LPIPS is left out: its packages or weights cannot be used (%s).", error)
         return None
 
