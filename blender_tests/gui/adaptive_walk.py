@@ -72,7 +72,7 @@ def walk():
     gui.log(task().message)
     assert task().state == tasks.DONE, task().message
     assert captured() == 9
-    yield 0.5
+    yield 1.5  # panels glide into their places
     gui.screenshot(str(OUT / "03_done.png"))
 
 

@@ -37,6 +37,7 @@ def built() -> Path:
     ("script", "arguments", "pictures", "version"),
     [
         ("click_through", [INTERPRETER], 16, NEWEST),
+        ("adaptive_walk", [INTERPRETER], 3, NEWEST),
         ("interrupted_captures", [], 3, NEWEST),
         ("interrupted_captures", [], 3, "4.3"),
         ("train_walk", [INTERPRETER], 11, NEWEST),
