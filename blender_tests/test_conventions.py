@@ -34,7 +34,7 @@ PREFIXES = {
 # These leave the file as it is: they write elsewhere, ask the engine, or show something.
 NOTHING_TO_UNDO = {
     *("cancel", "capture_views", "capture_anew", "capture_preset_add", "dataset_export", "label_preview"),
-    *("train_pause", "report", "report_open"),
+    *("train_pause", "report", "report_open", "run_delete"),
     *("engine_start", "engine_stop", "engine_install", "engine_uninstall", "engine_check", "fetch_run"),
     *("capture_command", "capture_adaptively"),
 }

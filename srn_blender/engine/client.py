@@ -70,6 +70,8 @@ class Client:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._previews: dict[int, Previewed] = {}  # by job, those not handed on yet: of each only the newest
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self._live())
@@ -92,7 +94,11 @@ class Client:
         """The next thing that happened; None while there is none."""
         alive = self._thread.is_alive()  # asked first: what a thread said before it ended is in the queue by now
         try:
-            return self._inbox.get_nowait()
+            event = self._inbox.get_nowait()
+            if not isinstance(event, Previewed):
+                return event
+            with self._lock:
+                return self._previews.pop(event.job)
         except queue.Empty:
             if alive:
                 return None
@@ -129,9 +135,21 @@ class Client:
             writer = asyncio.create_task(self._write(websocket))
             try:
                 while True:
-                    self._inbox.put(await _receive(websocket))
+                    self._take(await _receive(websocket))
             finally:
                 writer.cancel()
+
+    def _take(self, news: Answer | JobChange | Previewed) -> None:
+        """Puts what came into the queue. A preview replaces the one that still waits there: while Blender is busy they
+        would fill the memory."""
+        if not isinstance(news, Previewed):
+            self._inbox.put(news)
+            return
+        with self._lock:
+            waits = news.job in self._previews
+            self._previews[news.job] = news
+        if not waits:
+            self._inbox.put(news)
 
     async def _write(self, websocket: WebSocket) -> None:
         with contextlib.suppress(ConnectionClosed):  # the reader meets it too

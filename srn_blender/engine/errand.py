@@ -105,8 +105,8 @@ class Errand:
     def _not_made(self, sentence: str) -> None:
         lost = not self._engine.has_storage  # nothing is told of an engine that is no longer there
         goes_on = "The training goes on there: press Fetch Run later."
-        if "report" in self._job.writes:
-            goes_on = "Ask for the report again once it is connected."
+        if self._job.method not in ("train", "follow"):
+            goes_on = "Ask for it again once it is connected."
         self._callbacks.failed(f"{sentence} {goes_on}" if lost else sentence)
 
     def _cut(self, result: Json) -> None:
@@ -123,8 +123,8 @@ class Errand:
         first, *rest = folders
         work = functools.partial(fetch_run, folder=first)
         later = "The run is kept on the other computer: press Fetch Run."
-        if "report" in self._job.writes:
-            later = "Ask for the report again."
+        if self._job.method not in ("train", "follow"):
+            later = "Ask for it again."
         self._go_on(
             lambda: self._transfer(
                 work,

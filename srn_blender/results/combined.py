@@ -31,6 +31,7 @@ def combine(scene: bpy.types.Scene) -> bpy.types.Scene:
     if str(scene.render.engine) == "SRN":
         raise UserError("Choose the scene that Cycles renders: this one is rendered by SRN.")
     second = second_scene(scene) or _new_scene(scene)
+    match_contents(scene)
     match(scene, second)
     scene.view_layers[0].use_pass_z = True
     scene.render.use_compositing = True
@@ -64,6 +65,32 @@ def match(scene: bpy.types.Scene, second: bpy.types.Scene) -> None:
             setattr(second.render, name, getattr(scene.render, name))
     if second.camera != scene.camera:
         second.camera = scene.camera
+
+
+def match_contents(scene: Any) -> None:
+    """Has the second scene show what the first shows by now; in the main thread alone.
+
+    A scene's own collection is not shared: what is linked to it later is linked to the second one's here.
+    """
+    second: Any = second_scene(scene)
+    if second is None:
+        return
+    for kind in ("objects", "children"):
+        wanted, there = getattr(scene.collection, kind), getattr(second.collection, kind)
+        for one in [one for one in there if one.name not in wanted]:
+            there.unlink(one)
+        for one in [one for one in wanted if one.name not in there]:
+            there.link(one)
+    _match_layers(scene.view_layers[0].layer_collection, second.view_layers[0].layer_collection)
+
+
+def _match_layers(layer: Any, other: Any) -> None:
+    for one in layer.children:
+        same = other.children.get(one.name)
+        if same is not None:
+            if same.exclude != one.exclude:
+                same.exclude = one.exclude
+            _match_layers(one, same)
 
 
 def match_before_render(scene: bpy.types.Scene) -> None:

@@ -1,7 +1,7 @@
 """The comparison in the compositor: Cycles and the neural view of the same camera.
 
 One node group (compare_group.py) holds the comparison, with one output for each way to look at it. The scene's own tree
-gets three nodes, all named `SRN ...`: Render Layers, that group and an output. Whatever else stands in the tree stays
+gets three nodes: Render Layers, that group and an output. Whatever else stands in the tree stays
 as it is; only its output has no effect while ours is there.
 """
 
@@ -17,8 +17,8 @@ from ..errors import UserError
 from . import compare_group, images
 from .compare_group import CYCLES, CYCLES_DEPTH, GROUP, MASK, NEEDED
 
-PREFIX = "SRN "
-OUTPUT = "SRN Output"
+LAYERS, OUTPUT = "SRN Render Layers", "SRN Output"
+OURS = (LAYERS, GROUP, OUTPUT)  # the nodes in the scene's own tree
 MASKS = "MASK"
 
 # What there is to look at: the mode, the group's output, and what it shows.
@@ -51,7 +51,7 @@ def build(
     used = _links_of_others(tree)
     _remove_nodes(tree)
     below = min((node.location.y for node in tree.nodes), default=0.0) - 400.0
-    layers = _add(tree, "CompositorNodeRLayers", "SRN Render Layers", 0.0, below)
+    layers = _add(tree, "CompositorNodeRLayers", LAYERS, 0.0, below)
     layers.scene, layers.layer = scene, scene.view_layers[0].name
     group = _add(tree, "CompositorNodeGroup", GROUP, 350.0, below)
     group.node_tree = compare_group.build_group(depth_range, classes)
@@ -140,13 +140,13 @@ def _links_of_others(tree: Any) -> list[tuple[str, Any]]:
     return [
         (link.from_socket.name, link.to_socket)
         for link in tree.links
-        if link.from_node.name == GROUP and not link.to_node.name.startswith(PREFIX)
+        if link.from_node.name == GROUP and link.to_node.name not in OURS
     ]
 
 
 def _remove_nodes(tree: Any) -> None:
     _adopt_output(tree)
-    for node in [node for node in tree.nodes if node.name.startswith(PREFIX)]:
+    for node in [node for node in tree.nodes if node.name in OURS]:
         tree.nodes.remove(node)
 
 

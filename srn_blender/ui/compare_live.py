@@ -132,9 +132,12 @@ def _live_scene() -> bpy.types.Scene | None:
     return next((scene for scene in scenes if settings_of(scene).compare_live), None)
 
 
-def _watch() -> float:
-    tick(_live_scene(), time.monotonic())
-    return WATCH_SECONDS
+def _watch() -> None:
+    try:
+        tick(_live_scene(), time.monotonic())
+    finally:
+        # Not by its return value: Blender drops a timer whose function raised.
+        bpy.app.timers.register(_watch, first_interval=WATCH_SECONDS, persistent=True)
 
 
 @persistent  # type: ignore[untyped-decorator]

@@ -31,8 +31,8 @@ class SRN_OT_compare(bpy.types.Operator):
     def execute(self, context: Any) -> Any:
         scene = context.scene
         try:
-            changes = build_comparison(scene)
             current = scene.camera is not None and view.is_of(view.seen_by(scene, scene.camera))
+            changes = build_comparison(scene)
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty
 
 from ..results import compare_group, compositor, view
 
-NO_CLASS = ("", "None", "The neural view has no labels")
+NO_CLASS = ("NONE", "None", "The neural view has no labels")
 _items: list[tuple[str, str, str]] = []  # Blender keeps pointers into what it is given
 
 

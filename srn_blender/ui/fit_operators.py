@@ -58,7 +58,9 @@ class FitTask(tasks.Task):
 
     def abandon(self) -> None:
         self._now.abandon()
-        if not self._fits:
+        if self._fits:  # it goes on by itself, and tells the panel how it ends
+            tasks.Task.latest[self.kind] = self._now
+        else:
             self.end(tasks.CANCELLED, CANCELLED)
 
 
@@ -94,7 +96,10 @@ class SRN_OT_fit(LongWork, bpy.types.Operator):
         if tasks.running("fit") or tasks.running("capture"):
             cls.poll_message_set("Wait for the end of what is running")
             return False
-        return context.scene is not None and context.mode == "OBJECT"
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Leave the mode for editing first")
+            return False
+        return context.scene is not None
 
     def begin(self, context: Any) -> tasks.Task:
         scene, settings = context.scene, settings_of(context.scene)
@@ -104,7 +109,7 @@ class SRN_OT_fit(LongWork, bpy.types.Operator):
             views, folder = _pictures(context, run)
         else:
             views, folder = _captured(context, run)
-        fit = partial(_fit_task, scene.name, run, folder, lambda: open_engine(context))
+        fit = partial(_fit_task, scene.session_uid, run, folder, lambda: open_engine(context))
         return FitTask(views, fit)
 
 
@@ -137,15 +142,15 @@ def _pictures(context: Any, run: Path) -> tuple[tasks.Task, Path]:
     return PicturesTask(in_background(write)), folder
 
 
-def _fit_task(scene_name: str, run: Path, folder: Path, start_engine: Callable[[], None]) -> tasks.Task:
+def _fit_task(scene_uid: int, run: Path, folder: Path, start_engine: Callable[[], None]) -> tasks.Task:
     views = _views_of(folder)
     reads = {"run": FolderRead(run, RENDERED), "dataset": FolderRead(views)}
     request = JobRequest("fit", {}, reads, {"fitted": folder})
     counts = [len(list(one.glob("pose/*.txt"))) for one in views.glob("*_train/*")]
 
     def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-        scene: Any = bpy.data.scenes.get(scene_name)
-        if scene is not None:
+        scene = next((one for one in bpy.data.scenes if one.session_uid == scene_uid), None)
+        if scene is not None:  # else another file was opened meanwhile
             settings_of(scene).run_path = _as_written(folder, settings_of(scene).run_path)
         return f"{describe_fit(result['instances'] or (), max(counts))} {CAUTION} Next: Render Neural View."
 

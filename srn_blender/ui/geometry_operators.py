@@ -15,6 +15,7 @@ from ..engine.fetching import RENDERED
 from ..errors import UserError
 from ..results import geometry, view
 from ..results.placed import folder_of_instance, is_placed
+from ..results.placed_run import placed_run
 from . import tasks
 from .capture_operator import source_in_mind
 from .engine_choice import open_engine
@@ -46,7 +47,7 @@ class SRN_OT_extract_geometry(LongWork, bpy.types.Operator):
             params["points"] = settings.point_count
         name = f"{trained.source} {NAMES[settings.geometry]}"
         request = JobRequest("mesh", params, {"run": FolderRead(trained.run, RENDERED)})
-        place = partial(_place, trained, matrix, name, context.scene.name)
+        place = partial(_place, trained, matrix, name, context.scene.session_uid)
         job = tasks.Job(request, place, lambda result: "The extraction was cancelled.")
         return tasks.JobTask("geometry", job, lambda: open_engine(context))
 
@@ -61,7 +62,10 @@ def _in_mind(context: Any) -> tuple[view.Trained, Matrix]:
         return trained, geometry.captured_at(trained)
     if (active.srn.second and active.srn.blend) or len(active.srn.further):
         raise UserError(f"Set Blend of '{active.name}' to 0, without more instances: one is extracted at a time.")
-    trained = view.read_run(folder_of_instance(active), active.srn.instance)
+    run = folder_of_instance(active)
+    if active.srn.instance not in placed_run(run).sources:
+        raise UserError(f"Choose another instance: the run in {run} holds none named '{active.srn.instance}'.")
+    trained = view.read_run(run, active.srn.instance)
     return trained, active.matrix_world @ Matrix.Scale(trained.scale, 4)
 
 
@@ -69,14 +73,14 @@ def _place(
     trained: view.Trained,
     matrix: Matrix,
     name: str,
-    scene_name: str,
+    scene_uid: int,
     result: Mapping[str, Any],
     arrays: Mapping[str, Any],
 ) -> Generator[None, None, str]:
     """Puts what came into the scene; says how it went. The selection stays: it is what is captured next."""
     prepared = yield from in_background(partial(geometry.prepare, arrays, trained))
-    scene: Any = bpy.data.scenes.get(scene_name)
-    if scene is None:
+    scene = next((one for one in bpy.data.scenes if one.session_uid == scene_uid), None)
+    if scene is None:  # deleted, or another file was opened
         raise UserError("Extract again: the scene is no longer there.")
     placed = geometry.place(prepared, matrix, name)
     scene.collection.objects.link(placed)

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..errors import UserError
+from ..results.combined import match_contents
 from ..results.placed_run import placed_run
 from .capture_operator import source_in_mind
 from .properties import folder_of, settings_of
@@ -49,6 +50,7 @@ class SRN_OT_place_instance(bpy.types.Operator):
         settings = getattr(empty, "srn")  # noqa: B009
         settings.run_path, settings.instance = path, name
         context.collection.objects.link(empty)
+        match_contents(context.scene)
         for other in context.selected_objects:
             other.select_set(False)
         empty.select_set(True)

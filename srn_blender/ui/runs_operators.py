@@ -76,7 +76,6 @@ class SRN_OT_run_delete(bpy.types.Operator):
 
     bl_idname = "srn.run_delete"
     bl_label = "Delete Run"
-    bl_options = {"UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -110,6 +109,9 @@ def _is_at_rest(operator: Any, context: Any) -> bool:
         operator.poll_message_set("There is no such run yet")
         return False
     task = latest_training()
+    if tasks.running("report"):
+        operator.poll_message_set("Wait for the end of the report")
+        return False
     if task is not None and task.state == tasks.RUNNING and task.run == run:
         operator.poll_message_set("Wait for the end of its training, or stop it")
         return False

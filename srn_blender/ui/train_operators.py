@@ -103,15 +103,16 @@ def begin_training(context: Any, new_run: bool = False) -> TrainTask:
     settings = settings_of(context.scene)
     dataset = folder_of(settings.dataset_path, "Dataset")
     target = preview.target_in_dataset(dataset, source_in_mind(context))
-    if new_run:
-        settings.run_path = free_path(settings.run_path)
+    path = free_path(settings.run_path) if new_run else settings.run_path
     request = JobRequest(
         "train",
         {"preset": settings.preset, "seconds": settings.seconds, "seed": settings.seed},
         {"dataset": FolderRead(dataset)},
-        {"run": folder_of(settings.run_path, "Run")},
+        {"run": folder_of(path, "Run")},
     )
-    return TrainTask(_job(request), lambda: open_engine(context), target, History())
+    task = TrainTask(_job(request), lambda: open_engine(context), target, History())
+    settings.run_path = path
+    return task
 
 
 class SRN_OT_train_plot(bpy.types.Operator):

@@ -31,6 +31,6 @@ def _told(result: dict[str, Any]) -> str:
     lines = []
     for one in result["instances"]:
         unseen = one["agreement_psnr"]
-        others = "" if unseen is None else f", {unseen:.1f} dB where it was left out"
+        others = "" if unseen is None else f", {unseen:.1f} dB in views that it was not given"
         lines.append(f"{one['id']}: {one['sure']:.0%} sure; {one['seen_psnr']:.1f} dB in the views given{others}")
     return "\n".join([*lines, f"{len(lines)} instances in {result['seconds']:.2f} s: {result['run']}"])

@@ -20,7 +20,7 @@ from srn_engine.results.fusion import DepthView, Floats, fuse, reach_of, surface
 from srn_engine.results.rigs import Stand, around
 from srn_engine.train.run import CHUNK, render
 
-SMALLEST, LARGEST = 16, 512  # points a side of the grid that is meshed
+SMALLEST, RESOLUTION, LARGEST = 16, 128, 512  # points a side of the grid that is meshed
 VIEWS = 50
 MOST_POINTS = 10_000_000
 NEAR_BACKGROUND = 0.06  # how far a colour may be from an opaque background's and still belong to it

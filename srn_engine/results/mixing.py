@@ -37,14 +37,14 @@ def mixed_code(codes: Tensor, weights: Tensor) -> Tensor:
     between opposite directions, the line is all there is.
     """
     weights = (weights / weights.sum()).double()
-    lengths = codes.norm(dim=1).double().cpu()
+    lengths = codes.norm(dim=1).cpu().double()
     length = float(weights @ lengths)
     # All that matters lies in the plane of the codes: shares of their directions stand for a direction.
-    cosines = (codes @ codes.T).double().cpu() / (lengths[:, None] * lengths).clamp(min=TINY)
+    cosines = (codes @ codes.T).cpu().double() / (lengths[:, None] * lengths).clamp(min=TINY)
     shares = weights * lengths
     for _ in range(ROUNDS):
         size = (shares @ cosines @ shares).clamp(min=0).sqrt()
-        if size < TINY * length:
+        if size <= TINY * length:
             return (weights.to(codes) @ codes).to(codes)
         shares = shares / size
         cosine = (cosines @ shares).clamp(-1, 1)

@@ -83,7 +83,7 @@ class Connection:
         task.add_done_callback(self._sending.pop)
 
     async def _send_unless_closed(self, frames: Sequence[Frame]) -> None:
-        with contextlib.suppress(ConnectionClosed, ConnectionError):  # `_talk` sees it too, and drops what is left
+        with contextlib.suppress(ConnectionClosed, OSError):  # `_talk` sees it too, and drops what is left
             await self.send(frames)
 
 

@@ -17,6 +17,7 @@ from srn_engine.server.read_params import METHODS, read_params
 
 PROTOCOL = 2
 MAX_TEXT = 2**20  # bytes of one text frame, or of one binary frame from a client
+MAX_RESULT = MAX_TEXT - 2**16  # bytes of a job's result: two folders and a sentence stand beside it
 MAX_PIECE = MAX_TEXT - 4096  # bytes of a piece of a file: its frame has room for a line of JSON before it
 MAX_ARRAY = 2**30  # bytes of one array, its header not counted
 
@@ -124,10 +125,11 @@ def encode_array(array: np.ndarray) -> ArrayFrame:
 
 
 def job_result(result: Mapping[str, object]) -> dict[str, object]:
-    """`result` as JSON can hold it; TooLarge or TypeError where it cannot."""
+    """`result` as JSON can hold it; TooLarge or TypeError where it, with what else a notification tells, cannot."""
     content = plain(result)
     assert isinstance(content, dict)
-    _encode(content)
+    if len(_encode(content)) > MAX_RESULT:
+        raise TooLarge(f"A result of more than {MAX_RESULT} bytes is over the limit.")
     return content
 
 

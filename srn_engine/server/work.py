@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sized
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -12,7 +11,6 @@ from srn_engine.server.params import Evaluate, Fit, JobParams, Mesh, ProposeView
 from srn_engine.server.runs import LoadedRuns
 
 MAX_ROWS = 100  # instances or views that are told one by one: the last results must fit into one frame
-MESH_RESOLUTION = 128  # points a side
 
 # Training and rendering pull in compilers and image libraries: they are imported when the first job needs them.
 
@@ -70,19 +68,18 @@ def _fit(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
     from srn_engine.train.fit import FitOptions, fit
 
     assert isinstance(params, Fit)
-    options: Any = FitOptions(views=params.views)
-    result = fit(params.run, params.dataset, params.fitted, options, device, desk)
+    result = fit(params.run, params.dataset, params.fitted, FitOptions(views=params.views), device, desk)
     return Outcome(result | {"instances": _told(result["instances"])})
 
 
 def _mesh(params: JobParams, desk: Desk, runs: LoadedRuns) -> Outcome:
-    from srn_engine.results.mesh import extract
+    from srn_engine.results.mesh import RESOLUTION, extract
     from srn_engine.results.rigs import stand_of
 
     assert isinstance(params, Mesh)
     start = time.perf_counter()
     run, scene = runs.scene(params.run, {params.instance: 1.0})
-    resolution = params.resolution or MESH_RESOLUTION
+    resolution = params.resolution or RESOLUTION
     surface = extract(scene, run.scene, stand_of(run), resolution, params.points, desk)
     names = ("vertices", "normals", "triangles", "colours", "labels")
     arrays = {name: array for name in names if (array := getattr(surface, name)) is not None}

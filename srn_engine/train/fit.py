@@ -56,18 +56,22 @@ def fit(
         raise UserError(f"{dataset} has no train views to fit to.")
     views = [_chosen(data.views("train", instance.id), options.views) for instance in instances]
 
-    def fit_to(given: Sequence[Views], asked: FitOptions, part: tuple[float, float]) -> NeuralScene:
+    def fit_without(given: Sequence[Views], told: Report) -> NeuralScene:
         pools = [_pool(of_one, trained, device) for of_one in given]
-        return fitted(trained, pools, asked, part_of(report, *part))
+        return fitted(trained, pools, replace(options, refine=0), told)
 
+    start = time.perf_counter()
     # First: what is refined afterwards would know the views that are left out.
     elsewhere = [] if options.labels else _elsewhere(trained, views)
-    agreed = agreement(views, lambda given: fit_to(given, replace(options, refine=0), (0.0, 0.5)), elsewhere)
+    agreed = agreement(views, fit_without, elsewhere, part_of(report, 0.0, 0.5))
     pools = [_pool(of_one, trained, device) for of_one in views]
-    start = time.perf_counter()
-    scene = fitted(trained, pools, options, part_of(report, 0.5, 1.0))
+    scene = fitted(trained, pools, options, part_of(report, 0.5, 0.9))
+    last = part_of(report, 0.9, 1.0)
+    sure = []
+    for number, of_one in enumerate(views):
+        last(Progress(number / len(views), f"Looking at '{instances[number].id}'"))
+        sure.append(Certainty(seen_psnr(scene, number, of_one), agreed[number]))
     seconds = time.perf_counter() - start
-    sure = [Certainty(seen_psnr(scene, number, of_one), agreed[number]) for number, of_one in enumerate(views)]
     info = replace(trained.info, dataset=dataset.resolve(), instances=instances)
     Run.create(out, info, scene).save(scene, Trained())
     told = [{"id": one.id, **known.to_json()} for one, known in zip(instances, sure, strict=True)]
@@ -87,6 +91,7 @@ def fitted(run: Run, pools: Sequence[RayPool], options: FitOptions, report: Repo
     preset = run.info.preset
     if isinstance(preset, FastPreset):
         raise UserError(f"{run.folder} holds one instance and no codes to fit; train a run on several instances first.")
+    report(Progress(0.0, "Guessing"))
     scene = run.scene.requires_grad_(False).adopting([pictures_of(pool, options.labels) for pool in pools])
     if options.labels and scene.semantic_head is None:
         raise UserError(f"{run.folder} has learned no labels to fit to; run `srn-engine label` first.")
@@ -132,8 +137,14 @@ def _chosen(views: Views, wanted: int | Sequence[int] | None) -> Views:
     count = len(views)
     if wanted is None:
         return views
-    if isinstance(wanted, int):
+    if isinstance(wanted, int) and 0 < wanted <= count:
         wanted = [round(n * (count - 1) / max(wanted - 1, 1)) for n in range(wanted)]
-    if not wanted or max(wanted) >= count or min(wanted) < 0 or len(set(wanted)) < len(wanted):
+    if (
+        isinstance(wanted, int)
+        or not wanted
+        or max(wanted) >= count
+        or min(wanted) < 0
+        or len(set(wanted)) < len(wanted)
+    ):
         raise UserError(f"There are {count} views to fit to, numbered from 0; choose some of them, each once.")
     return views.only(wanted)

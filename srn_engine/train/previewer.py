@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from srn_engine.errors import UserError
+from srn_engine.memory import is_shortage
 from srn_engine.previews import Previews, View
 from srn_engine.train.run import Run
 
@@ -27,6 +28,8 @@ class Previewer:
         start = time.perf_counter()
         self._due = start + PAUSE if self._due is None else self._due
         view = self._previews.wanted()
+        if view is None:
+            self.trouble = ""
         if start < self._due or view is None or view is self._refused:
             return
         instance = view.instance or self._run.info.instances[0].id
@@ -34,6 +37,11 @@ class Previewer:
             arrays = self._run.render(instance, view.camera, PASSES, lambda progress: self._check())
         except UserError as error:  # it is the view that will not do: the training goes on
             self.trouble, self._refused = str(error), view
+            return
+        except (MemoryError, RuntimeError) as error:  # so it is with a view too large for what the training leaves
+            if not is_shortage(error):
+                raise
+            self.trouble, self._refused = "there is too little memory for it", view
             return
         self.trouble = ""
         self._previews.show(step, seconds, arrays)

@@ -21,7 +21,7 @@ from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.model.fast.scene import FastScene
 from srn_engine.model.presets import FastPreset
-from srn_engine.progress import Progress, Report
+from srn_engine.progress import Progress, Report, part_of
 from srn_engine.train import fast
 from srn_engine.train.run import picture_over_white, render
 
@@ -76,11 +76,15 @@ def proposed(
 ) -> dict[str, Any]:
     """What `propose_views` returns, for captured `views`; `each` member of the ensemble has so much time."""
     members = [_member(views, fold, each, device, report) for fold in range(MEMBERS)]
-    report(Progress(1 - LOOKING, "Looking through the candidates"))
-    scores = np.array([_spread(members, _small(camera)) for camera in cameras])
+    looked = part_of(report, 1 - LOOKING, 1.0)
+    scores = np.empty(len(cameras))
+    for number, camera in enumerate(cameras):
+        looked(Progress(number / (len(cameras) + len(views)), f"Candidate {number + 1} of {len(cameras)}"))
+        scores[number] = _spread(members, _small(camera))
     distances = _apart(_directions(cameras), _directions(views.cameras))
     chosen = choose(scores, distances, _apart(_directions(cameras), _directions(cameras)), count)
-    foreseen = _foreseen(members, views, float(np.square(distances.min(axis=1)).mean()))
+    rest = part_of(looked, len(cameras) / (len(cameras) + len(views)), 1.0)
+    foreseen = _foreseen(members, views, float(np.square(distances.min(axis=1)).mean()), rest)
     return {"views": chosen, "scores": scores.tolist(), "psnr": foreseen}
 
 
@@ -134,20 +138,22 @@ def _spread(members: Sequence[_Member], camera: Camera) -> float:
     return float(np.stack([member.look(camera) for member in members]).var(axis=0, ddof=1).mean())
 
 
-def _foreseen(members: Sequence[_Member], views: Views, square: float) -> float:
+def _foreseen(members: Sequence[_Member], views: Views, square: float, report: Report) -> float:
     """The PSNR to be expected in views whose squared distances, radians, from the closest of all views are `square` on
     average.
 
     A member's error in a view that it has never seen is known, and how far that is from those that it has seen; errors
     are taken to grow with the square of the distance.
     """
-    directions, errors = _directions(views.cameras), []
+    directions = _directions(views.cameras)
+    errors: list[float] = []
     for member in members:
         seen = [number for number in range(len(views)) if number not in member.left_out]
         for number in member.left_out:
+            report(Progress(len(errors) / len(views), f"View {len(errors) + 1} of {len(views)}"))
             error = float(((member.look(views.cameras[number]) - over_white(views.rgba(number))) ** 2).mean())
             far = float(_apart(directions[[number]], directions[seen]).min())
-            errors.append(error * square / max(far**2, square))
+            errors.append(error * square / max(far**2, square, TINY))
     return float(-10 * np.log10(max(float(np.mean(errors)), 1e-12)))
 
 
