@@ -71,7 +71,7 @@ def test_it_starts_says_what_it_is_and_ends(engine):
     assert time.monotonic() - began < 0.5, "start waits for nothing"
     assert engine.state == "starting"
     engine.wait_ready()
-    assert engine.state == "ready" and engine.info["protocol"] == 1 and "fast" in engine.info["presets"]
+    assert engine.state == "ready" and engine.info["protocol"] == 2 and "fast" in engine.info["presets"]
     pid = pid_of(engine)
     assert alive(pid)
     engine.close(20)

@@ -63,7 +63,7 @@ def _in_mind(context: Any) -> tuple[view.Trained, Matrix]:
     if (active.srn.second and active.srn.blend) or len(active.srn.further):
         raise UserError(f"Set Blend of '{active.name}' to 0, without more instances: one is extracted at a time.")
     run = folder_of_instance(active)
-    if active.srn.instance not in placed_run(run).sources:
+    if active.srn.instance and active.srn.instance not in placed_run(run).sources:
         raise UserError(f"Choose another instance: the run in {run} holds none named '{active.srn.instance}'.")
     trained = view.read_run(run, active.srn.instance)
     return trained, active.matrix_world @ Matrix.Scale(trained.scale, 4)
