@@ -31,7 +31,7 @@ def test_train_and_evaluate_print_json(ball: Path, tmp_path: Path, capsys: pytes
     assert trained["steps"] == 2
     assert main(["evaluate", run, str(ball), "--device", "cpu", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert set(measured["metrics"]["mean"]) == {"psnr", "ssim", "depth_abs_rel", "miou"}
+    assert set(measured["metrics"]["mean"]) == {"psnr", "ssim", "depth_abs_rel", "miou", "lpips"}
     assert len(measured["metrics"]["views"]) == 1
 
 
@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_what_was_learned(ball: Path, tmp_path: Path):
     command = [sys.executable, "-m", "srn_engine", "train", str(ball), "--out", str(run), "--device", "cpu"]
     process = subprocess.Popen([*command, "--seconds", "600"], stderr=subprocess.PIPE, text=True)
     for _ in range(600):
-        if (run / "metrics.jsonl").exists():  # the training is about to start
+        if (run / "metrics.part").exists():  # the training is about to start
             break
         time.sleep(0.1)
     time.sleep(1)

@@ -62,11 +62,11 @@ def error_of(picture: np.ndarray, camera: Camera) -> float:
 
 def test_the_picture_sharpens_as_the_training_goes(ball: Path, camera: Camera, tmp_path: Path):
     onlooker = Onlooker(View(camera))
-    train(ball, tmp_path / "run", TrainOptions(steps=200), CPU, silent, previews=onlooker)
+    train(ball, tmp_path / "run", TrainOptions(seconds=5.0), CPU, silent, previews=onlooker)
     times, steps, pictures = zip(*onlooker.shown, strict=True)
     assert len(pictures) >= 2 and list(steps) == sorted(set(steps))
     assert min(np.diff(times)) > 0.45, "twice a second is enough"
-    assert error_of(pictures[-1], camera) < 0.5 * error_of(pictures[0], camera)
+    assert error_of(pictures[-1], camera) < 0.8 * error_of(pictures[0], camera)
 
 
 def test_a_preview_shows_what_a_render_of_the_run_would(
