@@ -152,11 +152,12 @@ class Viewport:
 
         def ended() -> None:
             viewport = me()
-            if viewport is not None:
+            if viewport is not None and viewport._order is order:  # else it was dropped meanwhile
                 viewport._answered()
 
         jobs = [shot.request(with_normal=False, with_labels=False) for shot in self._try.shots]
-        self._order = orders.place(orders.Order(jobs, ended))
+        order = orders.Order(jobs, ended)
+        self._order = orders.place(order)
 
     def _drop(self) -> None:
         if self._order is not None:
@@ -193,6 +194,7 @@ class Viewport:
             return None  # dropped meanwhile
         if not making.done():
             return orders.SOON
+        self._making = self._try = None  # first: what went wrong in the thread comes out here
         self._take(asked, *making.result())
         return None
 
