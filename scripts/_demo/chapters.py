@@ -16,7 +16,7 @@ from .scene import add_camera, add_light, build_scene
 from .window import Window
 
 srn: Any = bpy.ops.srn
-CHAIRS = 24
+CHAIRS = 16
 NEW_CHAIR = 1000  # its seed: the class has the first ones of seed 0
 
 
@@ -37,7 +37,7 @@ def first_comparison(window: Window) -> Iterator[float]:
     prepare(480, 360)
     settings().collection = build_scene(scene)
     yield from window.frame("Tray", 3.0)
-    yield from window.focus("SRN_PT_engine", "SRN_PT_capture", "SRN_PT_rig")
+    yield from window.focus("SRN_PT_capture", "SRN_PT_rig")
     settings().show_rig = True
     yield from window.picture("first-rig")
     settings().show_rig = False
@@ -75,14 +75,14 @@ def class_of_chairs(window: Window) -> Iterator[float]:
     settings().train_views, settings().val_views, settings().test_views, settings().size = 12, 1, 2, 64
     settings().labels, settings().label_property = "property", PART
     settings().labelled_views, settings().labelled_instances = 3, 10
-    yield from window.frame("seat.012", 7.0)
+    yield from window.frame(f"seat.{CHAIRS // 2:03d}", 7.0)
     yield from window.focus("SRN_PT_capture", "SRN_PT_rig")
     yield from window.picture("chairs-capture", "VIEW_3D")
     yield from labels(window)
     yield from window.press(srn.capture_views)
     yield from window.work_to_end("capture")
     yield from window.focus("SRN_PT_train", "SRN_PT_train_progress")
-    settings().seconds = 240.0
+    settings().seconds = 150.0
     yield from window.press(srn.train)
     yield from window.work_to_end("train")
     yield from window.picture("chairs-trained", "VIEW_3D")
@@ -122,7 +122,7 @@ def new_chair(window: Window) -> Iterator[float]:
     settings().collection = None
     for item in chair.all_objects:
         item.select_set(True)
-    yield from window.frame("seat.024", 2.2)
+    yield from window.frame(f"seat.{CHAIRS:03d}", 2.2)
     yield from window.press(srn.fit)
     yield from window.work_to_end("fit")
     yield from window.press(srn.render_view)

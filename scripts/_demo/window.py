@@ -141,7 +141,11 @@ class Window:
 
     def picture(self, name: str, *areas: str, tab: bool = False) -> Iterator[float]:
         """Takes a picture of the window, of the smallest rectangle that holds the areas, or of the tab alone."""
-        yield DRAWN
+        manager: Any = bpy.context.window_manager
+        for _ in range(3):  # what is drawn the first time may ask for work that the next one shows
+            for area in manager.windows[0].screen.areas:
+                area.tag_redraw()
+            yield DRAWN
         path = self.out / f"{name}.png"
         if self.grab:
             subprocess.run([*self.grab, str(path)], check=True)
