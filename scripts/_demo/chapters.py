@@ -16,7 +16,7 @@ from .scene import add_camera, add_light, build_scene
 from .window import Window
 
 srn: Any = bpy.ops.srn
-CHAIRS = 16
+CHAIRS = 12
 NEW_CHAIR = 1000  # its seed: the class has the first ones of seed 0
 
 
@@ -82,7 +82,7 @@ def class_of_chairs(window: Window) -> Iterator[float]:
     yield from window.press(srn.capture_views)
     yield from window.work_to_end("capture")
     yield from window.focus("SRN_PT_train", "SRN_PT_train_progress")
-    settings().seconds = 150.0
+    settings().seconds = 120.0
     yield from window.press(srn.train)
     yield from window.work_to_end("train")
     yield from window.picture("chairs-trained", "VIEW_3D")
@@ -100,9 +100,9 @@ def labels(window: Window) -> Iterator[float]:
 
 def blend(window: Window) -> Iterator[float]:
     hide("Chairs", True)
-    yield from window.press(srn.place_instance, instance="chair_01")
+    yield from window.press(srn.place_instance, instance="Chair_01")
     empty: Any = bpy.context.object
-    empty.srn.second, empty.srn.blend = "chair_05", 0.5
+    empty.srn.second, empty.srn.blend = "Chair_05", 0.5
     bpy.context.scene.render.engine = "SRN"
     yield from window.frame(empty.name, 2.2)
     yield from window.shade("RENDERED", 8.0)
