@@ -78,12 +78,4 @@ class SRN_OT_compare_remove(bpy.types.Operator):
 
 CLASSES = (SRN_OT_compare, SRN_OT_compare_remove)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -80,12 +80,4 @@ class SRN_OT_cancel(bpy.types.Operator):
 
 CLASSES = (SRN_OT_engine_start, SRN_OT_engine_stop, SRN_OT_cancel)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

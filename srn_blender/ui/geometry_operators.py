@@ -98,12 +98,4 @@ def _describe(result: Mapping[str, Any], made: geometry.Geometry, name: str) -> 
 
 CLASSES = (SRN_OT_extract_geometry,)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

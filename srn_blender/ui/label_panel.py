@@ -78,12 +78,4 @@ class SRN_PT_labels(SidebarPanel):
 
 CLASSES = (SRN_UL_classes, SRN_PT_labels)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -97,12 +97,4 @@ def classes_of(settings: Any) -> tuple[LabelClass, ...]:
 
 CLASSES = (SRN_PG_source, SRN_PG_class)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -103,12 +103,4 @@ class SRN_OT_share_remove(ActiveInstance, bpy.types.Operator):
 
 CLASSES = (SRN_OT_place_instance, SRN_OT_share_add, SRN_OT_share_remove)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -85,12 +85,4 @@ def _problem(settings: Any) -> str:
 
 CLASSES = (SRN_PT_instance,)  # SRN_PT_placed has its place among the panels of the tab
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -156,12 +156,4 @@ def _run_of(scene: bpy.types.Scene | None) -> Path | None:
 
 CLASSES = (SRN_OT_report, SRN_OT_report_open)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -141,12 +141,4 @@ def _forget(folder: Path) -> None:
 
 CLASSES = (SRN_OT_run_new, SRN_OT_run_rename, SRN_OT_run_delete)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -234,12 +234,4 @@ class SRN_OT_fetch_run(LongWork, bpy.types.Operator):
 
 CLASSES = (SRN_OT_train, SRN_OT_train_continue, SRN_OT_train_pause, SRN_OT_train_plot, SRN_OT_fetch_run)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -88,12 +88,4 @@ def show_in_editors(image: bpy.types.Image) -> None:
 
 CLASSES = (SRN_OT_render_view,)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
