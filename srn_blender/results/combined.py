@@ -13,6 +13,7 @@ import bpy
 
 from .. import compat
 from ..errors import UserError
+from . import nodes
 
 PREFIX = "SRN Combine"
 GROUP, OUTPUT = f"{PREFIX} Depth", f"{PREFIX} Output"
@@ -40,15 +41,13 @@ def combine(scene: bpy.types.Scene) -> bpy.types.Scene:
     below = min((node.location.y for node in tree.nodes), default=0.0) - 400.0
     first_layers = _layers(tree, scene, 0.0, below)
     second_layers = _layers(tree, second, 0.0, below - 400.0)
-    group = tree.nodes.new("CompositorNodeGroup")
+    group = nodes.add(tree, "CompositorNodeGroup", GROUP, 350.0, below)
     group.node_tree = _group()
-    _place(group, GROUP, 350.0, below)
     for name, node in ((IMAGE_A, first_layers), (IMAGE_B, second_layers)):
         tree.links.new(node.outputs["Image"], group.inputs[name])
     for name, node in ((DEPTH_A, first_layers), (DEPTH_B, second_layers)):
         tree.links.new(node.outputs["Depth"], group.inputs[name])
-    output = compat.add_compositor_output(tree)
-    _place(output, OUTPUT, 650.0, below)
+    output = nodes.place(compat.add_compositor_output(tree), OUTPUT, 650.0, below)
     tree.links.new(group.outputs["Image"], output.inputs[0])
     return second
 
@@ -105,11 +104,7 @@ def remove(scene: bpy.types.Scene) -> None:
     tree: Any = compat.existing_compositor_tree(scene)
     if tree is not None:
         _remove_nodes(tree)
-        others = [node for node in tree.nodes if node.bl_idname == compat.COMPOSITOR_OUTPUT]
-        if others:
-            compat.activate_compositor_output(tree, others[0])
-        else:
-            scene.render.use_compositing = False
+        nodes.give_output_back(scene)
     second = second_scene(scene)
     if second is not None:
         bpy.data.scenes.remove(second)
@@ -137,10 +132,7 @@ def _new_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
 
 def _group() -> Any:
     """The node group that lays two pictures over each other by their depths; made anew."""
-    old = bpy.data.node_groups.get(GROUP)
-    if old is not None:
-        bpy.data.node_groups.remove(old)
-    group: Any = bpy.data.node_groups.new(GROUP, "CompositorNodeTree")
+    group = nodes.new_group(GROUP)
     for name, kind in ((IMAGE_A, "Color"), (DEPTH_A, "Float"), (IMAGE_B, "Color"), (DEPTH_B, "Float")):
         group.interface.new_socket(name, in_out="INPUT", socket_type=f"NodeSocket{kind}")
     for name, kind in (("Image", "Color"), ("Depth", "Float")):
@@ -148,7 +140,8 @@ def _group() -> Any:
     inputs, outputs = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
     inputs.location, outputs.location = (-300.0, 0.0), (700.0, 0.0)
     image_a, depth_a, image_b, depth_b = (inputs.outputs[name] for name in (IMAGE_A, DEPTH_A, IMAGE_B, DEPTH_B))
-    nearer = _math(group, "LESS_THAN", depth_b, depth_a, (0.0, -250.0))
+    nearer = nodes.math(group, "LESS_THAN", depth_b, depth_a)
+    nearer.node.location = (0.0, -250.0)
     mix = compat.add_mix(group, "MIX")
     mix.result.node.location = (450.0, 0.0)
     for target, back, front, y in ((mix.a, image_b, image_a, 250.0), (mix.b, image_a, image_b, 0.0)):
@@ -159,28 +152,16 @@ def _group() -> Any:
         group.links.new(over.result, target)
     group.links.new(nearer, mix.factor)
     group.links.new(mix.result, outputs.inputs["Image"])
-    group.links.new(_math(group, "MINIMUM", depth_a, depth_b, (450.0, -250.0)), outputs.inputs["Depth"])
+    nearest = nodes.math(group, "MINIMUM", depth_a, depth_b)
+    nearest.node.location = (450.0, -250.0)
+    group.links.new(nearest, outputs.inputs["Depth"])
     return group
 
 
-def _math(group: Any, operation: str, one: Any, other: Any, place: tuple[float, float]) -> Any:
-    node = compat.add_math(group, operation)
-    node.location = place
-    group.links.new(one, node.inputs[0])
-    group.links.new(other, node.inputs[1])
-    return node.outputs[0]
-
-
 def _layers(tree: Any, scene: bpy.types.Scene, x: float, y: float) -> Any:
-    node = tree.nodes.new("CompositorNodeRLayers")
+    node = nodes.add(tree, "CompositorNodeRLayers", f"{PREFIX} {scene.name}", x, y)
     node.scene, node.layer = scene, scene.view_layers[0].name
-    _place(node, f"{PREFIX} {scene.name}", x, y)
     return node
-
-
-def _place(node: Any, name: str, x: float, y: float) -> None:
-    node.name = node.label = name
-    node.location = (x, y)
 
 
 def _remove_nodes(tree: Any) -> None:

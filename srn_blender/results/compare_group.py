@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from .. import compat
-from . import images
+from . import images, nodes
 
 GROUP = "SRN Compare"
 CYCLES, CYCLES_DEPTH, DIFFERENCE_RANGE, DEPTH_RANGE = "Cycles", "Cycles Depth", "Difference Range", "Depth Range"
@@ -43,10 +43,7 @@ def build_group(depth_range: float, classes: Sequence[str]) -> Any:
 
     depth_range: the depth error, in Blender units, that has the heat map's last colour. classes: names, by their ids.
     """
-    old = bpy.data.node_groups.get(GROUP)
-    if old is not None:
-        bpy.data.node_groups.remove(old)
-    group: Any = bpy.data.node_groups.new(GROUP, "CompositorNodeTree")
+    group = nodes.new_group(GROUP)
     interface = group.interface
     interface.new_socket(CYCLES, in_out="INPUT", socket_type="NodeSocketColor")
     interface.new_socket(CYCLES_DEPTH, in_out="INPUT", socket_type="NodeSocketFloat")
@@ -100,17 +97,17 @@ def _compare_colour(group: Any, cycles: Any, difference_range: Any, outputs: Any
     split = group.nodes.new("CompositorNodeSeparateColor")
     group.links.new(difference.result, split.inputs[0])
     red, green, blue, _ = split.outputs
-    total = _math(group, "ADD", _math(group, "ADD", red, green), blue)
-    _heat(group, _math(group, "DIVIDE", total, 3.0), difference_range, outputs[DIFFERENCE])
+    total = nodes.math(group, "ADD", nodes.math(group, "ADD", red, green), blue)
+    _heat(group, nodes.math(group, "DIVIDE", total, 3.0), difference_range, outputs[DIFFERENCE])
 
 
 def _compare_depth(group: Any, cycles: Any, depth_range: Any, outputs: Any) -> None:
     neural = _value(group, images.DEPTH)
     both = group.nodes.new("CompositorNodeNormalize")
     group.links.new(_wipe(group, cycles, neural), both.inputs[0])
-    near = _math(group, "SUBTRACT", 1.0, both.outputs[0])
+    near = nodes.math(group, "SUBTRACT", 1.0, both.outputs[0])
     group.links.new(near, outputs[DEPTH])
-    apart = _math(group, "ABSOLUTE", _math(group, "SUBTRACT", cycles, neural))
+    apart = nodes.math(group, "ABSOLUTE", nodes.math(group, "SUBTRACT", cycles, neural))
     _heat(group, apart, depth_range, outputs[DEPTH_ERROR])
 
 
@@ -126,7 +123,7 @@ def _heat(group: Any, error: Any, full: Any, output: Any) -> None:
         element = elements[0 if number == 0 else -1] if at_end else elements.new(place)
         element.position = place
         element.color = (*map(_linear, colour), 1.0)
-    group.links.new(_math(group, "DIVIDE", error, full, clamp=True), ramp.inputs[0])
+    group.links.new(nodes.math(group, "DIVIDE", error, full, clamp=True), ramp.inputs[0])
     group.links.new(ramp.outputs[0], output)
 
 
@@ -140,7 +137,7 @@ def _mask_classes(group: Any, classes: Sequence[str], outputs: Any) -> None:
         return
     ids = _value(group, images.LABEL_IDS)
     for number, name in enumerate(classes):
-        group.links.new(_math(group, "COMPARE", ids, float(number), 0.5), outputs[f"{MASK}{name}"])
+        group.links.new(nodes.math(group, "COMPARE", ids, float(number), 0.5), outputs[f"{MASK}{name}"])
 
 
 def _clip(group: Any, picture: Any) -> Any:
@@ -174,17 +171,6 @@ def _wipe(group: Any, left: Any, right: Any) -> Any:
     group.links.new(left, left_socket)
     group.links.new(right, right_socket)
     return result
-
-
-def _math(group: Any, operation: str, *values: Any, clamp: bool = False) -> Any:
-    """A math node over sockets or plain numbers; its output."""
-    node = compat.add_math(group, operation, clamp)
-    for socket, value in zip(node.inputs, values, strict=False):
-        if isinstance(value, float):
-            socket.default_value = value
-        else:
-            group.links.new(value, socket)
-    return node.outputs[0]
 
 
 def _value(group: Any, name: str) -> Any:

@@ -14,7 +14,7 @@ import bpy
 
 from .. import compat
 from ..errors import UserError
-from . import compare_group, images
+from . import compare_group, images, nodes
 from .compare_group import CYCLES, CYCLES_DEPTH, GROUP, MASK, NEEDED
 
 LAYERS, OUTPUT = "SRN Render Layers", "SRN Output"
@@ -51,9 +51,9 @@ def build(
     used = _links_of_others(tree)
     _remove_nodes(tree)
     below = min((node.location.y for node in tree.nodes), default=0.0) - 400.0
-    layers = _add(tree, "CompositorNodeRLayers", LAYERS, 0.0, below)
+    layers = nodes.add(tree, "CompositorNodeRLayers", LAYERS, 0.0, below)
     layers.scene, layers.layer = scene, scene.view_layers[0].name
-    group = _add(tree, "CompositorNodeGroup", GROUP, 350.0, below)
+    group = nodes.add(tree, "CompositorNodeGroup", GROUP, 350.0, below)
     group.node_tree = compare_group.build_group(depth_range, classes)
     group.width = 200.0
     tree.links.new(layers.outputs["Image"], group.inputs[CYCLES])
@@ -61,8 +61,7 @@ def build(
     for name, target in used:
         if name in group.outputs:
             tree.links.new(group.outputs[name], target)
-    output = compat.add_compositor_output(tree)
-    _place(output, OUTPUT, 650.0, below)
+    nodes.place(compat.add_compositor_output(tree), OUTPUT, 650.0, below)
     select(scene, mode, chosen)
     return changes
 
@@ -91,18 +90,11 @@ def is_built(scene: bpy.types.Scene) -> bool:
 
 
 def remove(scene: bpy.types.Scene) -> None:
-    """Takes the comparison out of the scene's compositor; an output that was there before takes effect again.
-
-    Where there is none, compositing is turned off: a tree without an output gives an empty picture.
-    """
+    """Takes the comparison out of the scene's compositor; an output that was there before takes effect again."""
     tree: Any = compat.existing_compositor_tree(scene)
     if tree is not None:
         _remove_nodes(tree)
-        others = [node for node in tree.nodes if node.bl_idname == compat.COMPOSITOR_OUTPUT]
-        if others:
-            compat.activate_compositor_output(tree, others[0])
-        else:
-            scene.render.use_compositing = False
+        nodes.give_output_back(scene)
 
 
 def _output_of(mode: str, chosen: str) -> str:
@@ -148,14 +140,3 @@ def _remove_nodes(tree: Any) -> None:
     _adopt_output(tree)
     for node in [node for node in tree.nodes if node.name in OURS]:
         tree.nodes.remove(node)
-
-
-def _add(tree: Any, kind: str, name: str, x: float, y: float) -> Any:
-    node = tree.nodes.new(kind)
-    _place(node, name, x, y)
-    return node
-
-
-def _place(node: Any, name: str, x: float, y: float) -> None:
-    node.name = node.label = name
-    node.location = (x, y)
