@@ -199,12 +199,12 @@ def test_the_status_bar_of_each_workspace_is_given_back(monkeypatch: pytest.Monk
         say(self, text)
 
     monkeypatch.setattr(workspace, "status_text_set", note)
-    task = tasks.Task("inspect", "Looking.")
+    task = tasks.EngineTask(lambda: None)
     held = HeldWindow(bpy.context, 0.1)
     for name in ("Layout", "Modeling", "Layout"):
         with bpy.context.temp_override(workspace=bpy.data.workspaces[name]):
             held.show(bpy.context, task)
-    text = "Looking. (0%)   |   Esc: Cancel"
+    text = "The engine is starting. (0%)   |   Esc: Cancel"
     assert said == [("Layout", text), ("Modeling", text)]
     said.clear()
     held.release()

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 # A shear smaller than this is rounding in Blender's float32 matrices.
 MAX_SHEAR = 1e-4
 SENSOR = 36.0  # millimetres: the width of Blender's own default
+NO_CAMERA = "Add a camera to the scene and make it the active one."
 
 
 def flip_axes(matrix: ArrayLike) -> Array:
@@ -89,6 +90,13 @@ class Camera:
             "width": self.width,
             "height": self.height,
         }
+
+
+def active_camera(scene: bpy.types.Scene) -> bpy.types.Object:
+    """The scene's active camera. Raises UserError where there is none."""
+    if scene.camera is None or scene.camera.type != "CAMERA":
+        raise UserError(NO_CAMERA)
+    return scene.camera
 
 
 def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object) -> Camera:

@@ -15,7 +15,8 @@ from ..errors import UserError
 from .messages import MAX_PIECE, BadMessage, Json
 from .transfer import WINDOW, Line, Teller
 
-RENDERED = ("run.json", "checkpoint.safetensors")  # what a run needs in order to be rendered
+DESCRIBED, CHECKPOINT = "run.json", "checkpoint.safetensors"
+RENDERED = (DESCRIBED, CHECKPOINT)  # what a run needs in order to be rendered
 FETCHED = (*RENDERED, "metrics.jsonl")  # what a training needs to go on stays there: it is twice the rest
 REPORT = ("report.html", "compare.png")
 NOTE = "host.json"

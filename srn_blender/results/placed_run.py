@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..engine.fetching import DESCRIBED
 from ..errors import UserError
 from .view import describe_run, not_a_run
 
@@ -36,7 +37,7 @@ _read: dict[Path, tuple[tuple[int, int], PlacedRun | UserError]] = {}
 def placed_run(folder: Path) -> PlacedRun:
     """The run in a folder; UserError where it cannot be read. A file that is as it was is not read again."""
     try:
-        found = (folder / "run.json").stat()
+        found = (folder / DESCRIBED).stat()
         stamp = found.st_mtime_ns, found.st_size
     except OSError:
         stamp = 0, 0

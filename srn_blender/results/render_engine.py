@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..capture.camera import Camera, camera_in
+from ..capture.camera import NO_CAMERA, Camera, camera_in
 from ..errors import UserError
 from . import render_engine_orders as orders
 from .layers import Picture, composite
@@ -123,7 +123,7 @@ def passes_of(layer: Any) -> list[tuple[str, int, str, str]]:
 
 def _camera_of(depsgraph: Any, camera_object: Any) -> Camera:
     if camera_object is None:
-        raise UserError("Add a camera to the scene and make it the active one.")
+        raise UserError(NO_CAMERA)
     camera = camera_in(depsgraph, depsgraph.scene.render, camera_object.original, in_border=True)
     if max(camera.width, camera.height) > MAX_SIZE:
         raise UserError(f"Lower the resolution: the engine renders at most {MAX_SIZE} pixels a side.")

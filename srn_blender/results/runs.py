@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..engine.fetching import NOTE, HostRun
+from ..engine.fetching import CHECKPOINT, DESCRIBED, NOTE, HostRun
 from ..errors import UserError
 from .view import describe_run
 
-DESCRIBED, CHECKPOINT, METRICS, PREVIOUS = "run.json", "checkpoint.safetensors", "metrics.jsonl", "previous"
+METRICS, PREVIOUS = "metrics.jsonl", "previous"
+REPORT, PAGE, MEANS = "report", "report.html", "means.json"  # a folder in the run's, and in it: for people, for panels
 TRAINING = re.compile(r"training-\d+\.safetensors")
 PARTS = {f"{name}.part" for name in (DESCRIBED, CHECKPOINT, METRICS, NOTE)}
 OWN = {DESCRIBED, CHECKPOINT, METRICS, NOTE, "checkpoint.part", "training.part", "metrics.part", *PARTS}
-REPORT = {"report.html", "compare.png", "means.json", NOTE}  # in report
+IN_REPORT = {PAGE, "compare.png", MEANS, NOTE}
 FETCHED = re.compile(r"[0-9a-f]{64}")  # in .fetched, what has come of a run that is being fetched
 MAX_HEADER = 2**26  # bytes of what a checkpoint says of itself
 TAIL = 4096  # bytes at the end of the metrics that hold their last line
@@ -218,7 +219,7 @@ def checked_name(name: str) -> str:
     name = name.strip()
     wrong = FORBIDDEN.search(name) or DEVICE.fullmatch(name) or name.startswith(".") or name.endswith(".")
     if not name or len(name) > LONGEST_NAME or wrong:
-        raise UserError(f"Choose another name than '{name}': a folder is called so.")
+        raise UserError(f"Choose another name than '{name}': no folder can be called so on every system.")
     return name
 
 
@@ -247,7 +248,7 @@ def delete_run(folder: Path) -> list[str]:
     if folder.is_symlink():
         raise UserError(f"{folder} is a link: delete it in the file manager.")
     try:
-        for inner, is_own in ((PREVIOUS, _is_own), ("report", REPORT.__contains__), (".fetched", FETCHED.fullmatch)):
+        for inner, is_own in ((PREVIOUS, _is_own), (REPORT, IN_REPORT.__contains__), (".fetched", FETCHED.fullmatch)):
             if not (folder / inner).is_symlink():
                 _delete(folder / inner, is_own)
         return _delete(folder, _is_own)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ..capture.background import in_background
 from ..capture.camera import Camera, camera_from_blender
 from ..capture.instance import SURFACES
+from ..engine.fetching import CHECKPOINT, DESCRIBED
 from ..errors import UserError
 from . import images
 
 # What the last neural view shows, kept on its colour image so that it is saved with it.
 VIEW_KEY = "srn_view"
 FORMAT, VERSION = "srn-run", 2  # docs/run.md
-CHECKPOINT = "checkpoint.safetensors"
 MAX_SIZE = 8192  # pixels a side, docs/protocol.md
 # How far the corners of a part's bounding box may lie from the instance's centre, in the radius of the sphere that
 # holds all its points: a box around a ball in the middle reaches the square root of 3.
@@ -74,7 +74,7 @@ def read_run(run: Path, source: str) -> Trained:
 
 def describe_run(run: Path) -> dict[str, Any]:
     """What the run.json in the folder `run` says (docs/run.md); UserError where it is not one of this version."""
-    path = run / "run.json"
+    path = run / DESCRIBED
     described = _read_json(path)
     version = described.get("version")
     if described.get("format") != FORMAT or not isinstance(version, int):
@@ -87,7 +87,7 @@ def describe_run(run: Path) -> dict[str, Any]:
 
 def not_a_run(run: Path) -> UserError:
     """What to say of a run.json that lacks what it must hold."""
-    return UserError(f"Train again: {run / 'run.json'} is not a run of this version.")
+    return UserError(f"Train again: {run / DESCRIBED} is not a run of this version.")
 
 
 def seen_by(scene: bpy.types.Scene, camera: bpy.types.Object) -> Camera:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Any
 
 import bpy
 
 from ..capture.session import CaptureProgress
 from ..errors import CaptureChanged, UserError
 from . import tasks
+from .image_editors import image_editors
 from .tasks import CANCELLED, DONE, FAILED
 
 LATEST = "SRN Capture"  # the image datablock of the view taken last
@@ -88,13 +88,8 @@ def describe_capture(last: CaptureProgress) -> str:
 
 def show_latest(progress: CaptureProgress) -> None:
     """Shows the view just taken in the image editors that show nothing else, or the one before."""
-    manager: Any = bpy.context.window_manager
-    spaces = [
-        area.spaces.active
-        for window in manager.windows
-        for area in window.screen.areas
-        if area.type == "IMAGE_EDITOR" and (area.spaces.active.image is None or area.spaces.active.image.name == LATEST)
-    ]
+    spaces = [area.spaces.active for area in image_editors()]
+    spaces = [space for space in spaces if space.image is None or space.image.name == LATEST]
     if not spaces or progress.path is None:
         return
     image = bpy.data.images.get(LATEST)

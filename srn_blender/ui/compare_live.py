@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..capture.camera import Camera, camera_in
+from ..capture.camera import Camera, active_camera, camera_in
 from ..engine.engine import READY, engine
 from ..errors import UserError
 from ..results import compositor, view
@@ -86,12 +86,11 @@ def _wanted(scene: Any) -> tuple[Camera, view.Trained]:
     """
     run = folder_of(settings_of(scene).run_path, "Run")
     trained = _read(run, view.shown_source(run), view.stamp_of(run))
-    if scene.camera is None or scene.camera.type != "CAMERA":
-        raise UserError("Add a camera to the scene and make it the active one.")
+    camera = active_camera(scene)
     layer = scene.view_layers[0]
     if layer.depsgraph is None:  # not drawn yet
-        return view.seen_by(scene, scene.camera), trained
-    return view.fitting(camera_in(layer.depsgraph, scene.render, scene.camera)), trained
+        return view.seen_by(scene, camera), trained
+    return view.fitting(camera_in(layer.depsgraph, scene.render, camera)), trained
 
 
 @lru_cache(maxsize=1)  # ten times a second, and a run of many instances says much; a new stamp reads it again

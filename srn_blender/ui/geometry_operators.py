@@ -31,13 +31,7 @@ class SRN_OT_extract_geometry(LongWork, bpy.types.Operator):
     bl_idname = "srn.extract_geometry"
     bl_label = "Extract Geometry"
     bl_options = {"UNDO"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        if tasks.running("geometry"):
-            cls.poll_message_set("Geometry is being extracted already")
-            return False
-        return context.scene is not None
+    kind, busy = "geometry", "Geometry is being extracted already"
 
     def begin(self, context: Any) -> tasks.Task:
         settings = settings_of(context.scene)

@@ -17,10 +17,10 @@ from ..errors import UserError
 from ..results import images
 from . import tasks
 from .engine_choice import checked_interpreter
+from .image_editors import give, may_go
 from .install_operators import StepsTask
 from .long_work import LongWork
 from .properties import folder_of, settings_of
-from .view_operators import show_in_editors
 
 STEP = 0.02  # seconds of work at a time
 NAME = "SRN Inspect"  # the image and the text that an inspection makes
@@ -61,7 +61,7 @@ def show(found: Inspection) -> None:
     """Puts the drawing into the image SRN Inspect and all sentences into the text SRN Inspect."""
     picture = images.encode(draw(found), is_colour=True)
     image = images.place(NAME, picture)
-    show_in_editors(image)
+    give(image, may_go)
     images.show_thumbnail(image, picture.thumbnail)
     text: Any = bpy.data.texts.get(NAME) or bpy.data.texts.new(NAME)
     text.from_string(report(found))

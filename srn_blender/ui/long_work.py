@@ -9,7 +9,7 @@ import bpy
 
 from ..errors import UserError
 from .panel_parts import describe, redraw
-from .tasks import DONE, FAILED, RUNNING, UNEXPECTED, Task
+from .tasks import DONE, FAILED, RUNNING, UNEXPECTED, Task, running
 
 INTERVAL = 0.05  # seconds between two steps in a window
 
@@ -52,15 +52,24 @@ class HeldWindow:
 
 
 class LongWork:
-    """Mixed into an operator: `begin` makes the task, the rest runs it. Esc cancels it."""
+    """Mixed into an operator. Its own `begin(context)` makes the task, and raises UserError where what the person chose
+    does not do; the rest runs it. Esc cancels it.
 
+    kind: the task's, where one at a time is enough; busy: what to say while one runs.
+    """
+
+    kind = ""
+    busy = ""
     # Such a task keeps hold of parts of the scene between its steps; undo would take them away.
     holds_scene = False
     interval = INTERVAL
 
-    def begin(self, context: Any) -> Task:
-        """The task, made from what the person chose. Raises UserError where that does not do."""
-        raise NotImplementedError
+    @classmethod
+    def poll(cls: Any, context: Any) -> bool:
+        if cls.kind and running(cls.kind):
+            cls.poll_message_set(cls.busy)
+            return False
+        return context.scene is not None
 
     def execute(self: Any, context: Any) -> Any:
         if not self._begin(context):

@@ -12,16 +12,16 @@ from typing import Any
 import bpy
 
 from ..engine.errand import FolderRead, JobRequest
-from ..engine.fetching import FETCHED
+from ..engine.fetching import DESCRIBED, FETCHED
 from ..errors import UserError
+from ..results.runs import MEANS, PAGE, REPORT
 from ..results.view import stamp_of
 from . import tasks
 from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
+from .runs_list import run_in_mind
 
-# In the run's folder: the pages, and the means for the panel.
-FOLDER, PAGE, MEANS = "report", "report.html", "means.json"
 SPLIT = "test"
 PATIENCE = 2.0  # seconds before the disk is looked at again
 
@@ -43,25 +43,19 @@ class SRN_OT_report(LongWork, bpy.types.Operator):
 
     bl_idname = "srn.report"
     bl_label = "Make Report"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        if tasks.running("report"):
-            cls.poll_message_set("A report is being made already")
-            return False
-        return context.scene is not None
+    kind, busy = "report", "A report is being made already"
 
     def begin(self, context: Any) -> tasks.Task:
         settings = settings_of(context.scene)
         run = folder_of(settings.run_path, "Run")
         dataset = folder_of(settings.dataset_path, "Dataset")
-        if not (run / "run.json").is_file():
+        if not (run / DESCRIBED).is_file():
             raise UserError(f"Train first, or choose the folder of a run: there is none in {run}.")
         if not (dataset / "dataset.json").is_file():
             raise UserError(f"Capture views first, or choose the folder of a dataset: there is none in {dataset}.")
         reads = {"run": FolderRead(run, FETCHED), "dataset": FolderRead(dataset)}
         stamp = stamp_of(run)
-        request = JobRequest("evaluate", {"split": SPLIT}, reads, {"report": run / FOLDER})
+        request = JobRequest("evaluate", {"split": SPLIT}, reads, {"report": run / REPORT})
 
         def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
             means = result["metrics"]["mean"]
@@ -110,7 +104,7 @@ def is_outdated(scene: bpy.types.Scene | None) -> bool:
 
 def _known(scene: bpy.types.Scene | None) -> Known:
     """What is known of the report of the run in mind; panels ask often, and the disk may be far away."""
-    run = _run_of(scene)
+    run = run_in_mind(scene)
     if run is None:
         return Known()
     when, known = _looked.get(run, (-PATIENCE, Known()))
@@ -122,11 +116,11 @@ def _known(scene: bpy.types.Scene | None) -> Known:
 
 
 def _look(run: Path) -> Known:
-    page = run / FOLDER / PAGE
+    page = run / REPORT / PAGE
     if not page.is_file():
         return Known()
     try:
-        kept = json.loads((run / FOLDER / MEANS).read_text(encoding="utf-8"))
+        kept = json.loads((run / REPORT / MEANS).read_text(encoding="utf-8"))
         return Known(page, dict(kept["means"]), kept["stamp"] != stamp_of(run))
     except (OSError, ValueError, KeyError, TypeError):  # made by srn-engine, or meddled with: the page can be opened
         return Known(page)
@@ -137,21 +131,12 @@ def keep_means(run: Path, means: Mapping[str, Any], stamp: str) -> None:
 
     UserError where the disk does not take them.
     """
-    path = run / FOLDER / MEANS
+    path = run / REPORT / MEANS
     _looked.clear()
     try:
         path.write_text(json.dumps({"means": dict(means), "stamp": stamp}), encoding="utf-8")
     except OSError as error:
         raise UserError(f"Free some space or choose another folder: {path} cannot be written ({error}).") from error
-
-
-def _run_of(scene: bpy.types.Scene | None) -> Path | None:
-    if scene is None:
-        return None
-    try:
-        return folder_of(settings_of(scene).run_path, "Run")
-    except UserError:  # no folder that means anything yet
-        return None
 
 
 CLASSES = (SRN_OT_report, SRN_OT_report_open)

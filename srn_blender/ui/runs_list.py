@@ -27,7 +27,9 @@ class SRN_PG_runs(bpy.types.PropertyGroup):
 
 
 def run_in_mind(scene: Any) -> Path | None:
-    """The folder that is chosen in `scene.srn`; None where none is, or where // means nothing yet."""
+    """The folder that is chosen in `scene.srn`; None where none is, and where // means nothing yet."""
+    if scene is None:
+        return None
     try:
         return folder_of(settings_of(scene).run_path, "Run")
     except UserError:

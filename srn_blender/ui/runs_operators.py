@@ -104,7 +104,7 @@ class SRN_OT_run_delete(bpy.types.Operator):
 
 def _is_at_rest(operator: Any, context: Any) -> bool:
     """Whether there is a run in mind that nothing of ours is writing."""
-    run = run_in_mind(context.scene) if context.scene is not None else None
+    run = run_in_mind(context.scene)
     if run is None or not run.is_dir():
         operator.poll_message_set("There is no such run yet")
         return False

@@ -6,6 +6,7 @@ What runs and how the last of each kind ended is kept here, outside the file, fo
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 UNEXPECTED = "This failed in an unexpected way: Blender's console has the details."
 
 
-class Task:
+class Task(ABC):
     """One piece of work. `kind` is the panel it belongs to; `message` says how it goes or how it ended.
 
     latest: by kind, the task that runs or the last one that did.
@@ -42,13 +43,13 @@ class Task:
         self.warns = False  # `message` is to be looked at, though all is done
         self.notices: Sequence[str] = ()  # what to know before it starts
 
+    @abstractmethod
     def step(self) -> None:
         """Does the next bit of work, or looks how far others are. Raises UserError where it fails."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancel(self) -> None:
         """Asks the task to end; it may take some more steps to do so."""
-        raise NotImplementedError
 
     def abandon(self) -> None:
         """Nobody will call `step` any more."""
@@ -112,9 +113,9 @@ class EngineWork(Task):
         if engine().state not in (READY, STARTING):
             open_engine()
 
+    @abstractmethod
     def begin(self) -> Errand | Transfer:
         """Hands the work to the engine, which is ready; its callbacks end the task. Raises UserError."""
-        raise NotImplementedError
 
     def step(self) -> None:
         engine().poll()

@@ -19,9 +19,9 @@ from ..results.runs_history import History
 from . import tasks, train_watch
 from .capture_operator import source_in_mind
 from .engine_choice import open_engine
+from .image_editors import show_in_one
 from .long_work import LongWork
 from .properties import folder_of, settings_of
-from .train_shown import show_in_one
 from .train_task import Resumed, TrainTask, latest_training
 
 
@@ -31,6 +31,7 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
     bl_idname = "srn.train"
     bl_label = "Train SRN"
     bl_options = {"UNDO"}
+    kind, busy = "train", "A training is running already"
 
     new_run: BoolProperty(
         name="New Run",
@@ -38,10 +39,6 @@ class SRN_OT_train(LongWork, bpy.types.Operator):
         "into the folder 'previous' of its run",
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return _is_free(cls, context)
 
     def begin(self, context: Any) -> tasks.Task:
         return begin_training(context, self.new_run)
@@ -54,6 +51,7 @@ still trains it, follow it"""
     bl_idname = "srn.train_continue"
     bl_label = "Continue"
     bl_options = {"UNDO"}
+    kind, busy = "train", "A training is running already"
 
     seconds: FloatProperty(
         name="Time",
@@ -65,10 +63,6 @@ still trains it, follow it"""
         unit="TIME_ABSOLUTE",
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return _is_free(cls, context)
 
     def begin(self, context: Any) -> tasks.Task:
         return continue_training(context, self.seconds)
@@ -95,6 +89,22 @@ class SRN_OT_train_pause(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SRN_OT_train_plot(bpy.types.Operator):
+    """Show the plot of loss and PSNR in an image editor, in a window of its own where none is open"""
+
+    bl_idname = "srn.train_plot"
+    bl_label = "Show Plot in Image Editor"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: Any) -> Any:
+        image = train_watch.show_plot()
+        if image is None:
+            self.report({"ERROR"}, "Train first: there is nothing to plot yet.")
+            return {"CANCELLED"}
+        show_in_one(image)
+        return {"FINISHED"}
+
+
 def begin_training(context: Any, new_run: bool = False) -> TrainTask:
     """The training of what is chosen, ready to be stepped; new_run: into a new folder where the chosen one holds a run.
 
@@ -113,22 +123,6 @@ def begin_training(context: Any, new_run: bool = False) -> TrainTask:
     task = TrainTask(_job(request), lambda: open_engine(context), target, History())
     settings.run_path = path
     return task
-
-
-class SRN_OT_train_plot(bpy.types.Operator):
-    """Show the plot of loss and PSNR in an image editor, in a window of its own where none is open"""
-
-    bl_idname = "srn.train_plot"
-    bl_label = "Show Plot in Image Editor"
-    bl_options = {"UNDO"}
-
-    def execute(self, context: Any) -> Any:
-        image = train_watch.show_plot()
-        if image is None:
-            self.report({"ERROR"}, "Train first: there is nothing to plot yet.")
-            return {"CANCELLED"}
-        show_in_one(image)
-        return {"FINISHED"}
 
 
 def continue_training(context: Any, seconds: float = 0.0) -> TrainTask:
@@ -154,13 +148,6 @@ def continue_training(context: Any, seconds: float = 0.0) -> TrainTask:
     known = run is not None and run.preset
     target = preview.target_in_run(folder, source) if known else preview.target_in_dataset(dataset, source)
     return TrainTask(_job(request), lambda: open_engine(context), target, History.read(folder), Resumed(run, problem))
-
-
-def _is_free(operator: Any, context: Any) -> bool:
-    if tasks.running("train"):
-        operator.poll_message_set("A training is running already")
-        return False
-    return context.scene is not None
 
 
 def free_path(path: str) -> str:
@@ -217,13 +204,7 @@ class SRN_OT_fetch_run(LongWork, bpy.types.Operator):
 
     bl_idname = "srn.fetch_run"
     bl_label = "Fetch Run"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        if tasks.running("train"):
-            cls.poll_message_set("A training is running; it fetches its run at its end")
-            return False
-        return context.scene is not None
+    kind, busy = "train", "A training is running; it fetches its run at its end"
 
     def begin(self, context: Any) -> tasks.Task:
         folder = folder_of(settings_of(context.scene).run_path, "Run")

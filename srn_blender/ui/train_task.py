@@ -20,10 +20,10 @@ from ..results import preview
 from ..results.runs import RunSummary
 from ..results.runs_history import History
 from . import tasks
+from .image_editors import draw_again, give, is_shown
 from .properties import settings_of
 from .runs_list import run_in_mind
 from .train_icons import PREVIEW, set_icon
-from .train_shown import is_shown, show_in_editors
 
 CAMERA_SECONDS = 0.5  # between two looks at where the preview's camera is
 
@@ -159,7 +159,10 @@ class TrainTask(tasks.JobTask):
         image = bpy.data.images.get(preview.NAME)
         # Each change of an image draws the 3D views again, which may be slow: not where nobody sees it.
         if image is None or bpy.app.background or is_shown(image):
-            show_in_editors(preview.show(arrays["colour"]), take=image is None)
+            shown = preview.show(arrays["colour"])
+            if image is None:
+                give(shown)
+            draw_again(shown)
             self._unshown = None
         else:
             self._unshown = arrays["colour"]

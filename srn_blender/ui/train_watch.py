@@ -14,9 +14,9 @@ from ..engine.engine import READY, engine
 from ..results import images, plot
 from ..results.runs_watch import RunWatch
 from . import runs_list, tasks
+from .image_editors import draw_again
 from .panel_parts import redraw
 from .train_icons import PLOT, clear_icon, set_icon
-from .train_shown import show_in_editors
 from .train_task import latest_training, training_of
 
 TIMER_SECONDS = 0.25
@@ -75,7 +75,7 @@ def _take_trainings(run: Path, result: Mapping[str, Any]) -> None:
 def _timer() -> float:
     global _looked
     scene: Any = bpy.context.scene
-    run = runs_list.run_in_mind(scene) if scene is not None else None
+    run = runs_list.run_in_mind(scene)
     task = latest_training()
     if task is not None:
         task.tend()
@@ -113,7 +113,7 @@ def _take(run: Path) -> None:
         else:
             set_icon(PLOT, _shown)
             if IMAGE in bpy.data.images and found.encoded is not None:
-                show_in_editors(images.place(IMAGE, found.encoded))
+                draw_again(images.place(IMAGE, found.encoded))
 
 
 def register() -> None:

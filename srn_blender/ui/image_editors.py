@@ -1,7 +1,8 @@
-"""Where pictures of a training are shown in image editors."""
+"""The window's image editors, and which pictures of ours they show."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -20,11 +21,22 @@ def is_shown(image: bpy.types.Image) -> bool:
     return any(area.spaces.active.image == image for area in image_editors())
 
 
-def show_in_editors(image: bpy.types.Image, take: bool = False) -> None:
-    """Draws the editors again that show an image. take: those that show nothing are given it."""
+def give(image: bpy.types.Image, instead: Callable[[bpy.types.Image], bool] = lambda shown: False) -> None:
+    """Shows an image in the editors that show nothing, or one that it may stand in for."""
     for area in image_editors():
-        if take and area.spaces.active.image is None:
+        shown = area.spaces.active.image
+        if shown is None or instead(shown):
             area.spaces.active.image = image
+
+
+def may_go(shown: bpy.types.Image) -> bool:
+    """Whether a picture of ours may take an image's place: that of a render, or of another one of ours."""
+    return shown.type == "RENDER_RESULT" or shown.name.startswith("SRN ")
+
+
+def draw_again(image: bpy.types.Image) -> None:
+    """Draws the editors again that show an image."""
+    for area in image_editors():
         if area.spaces.active.image == image:
             area.tag_redraw()
 
