@@ -83,3 +83,19 @@ def test_only_the_passes_that_were_chosen_are_captured(tmp_path):
         assert (last.check is not None) == ("depth" in passes)
         frame = json.loads((root / "transforms_train.json").read_text("utf-8"))["frames"][0]
         assert (root / f"{frame['file_path']}.png").is_file()
+
+
+@pytest.mark.parametrize(("engine", "denoised"), [("workbench", {False}), ("cycles", {True})])
+def test_only_colour_of_cycles_is_denoised(tmp_path, engine, denoised):
+    """Builds without a denoiser cannot render with one asked for; where there is one, it lives on between views."""
+    scene = bpy.context.scene
+    scene.cycles.use_denoising = True
+    rendered = []
+    note = lambda stage, _: rendered.append((stage.render.engine, stage.cycles.use_denoising))  # noqa: E731
+    bpy.app.handlers.render_pre.append(note)
+    try:
+        settings = small_settings(tmp_path, engine=engine, train_views=1, val_views=0, test_views=0)
+        list(start_capture([add_ball(scene, segments=16)], settings))
+    finally:
+        bpy.app.handlers.render_pre.remove(note)
+    assert {use for renderer, use in rendered if renderer == "CYCLES"} == denoised and len(rendered) == 2

@@ -18,7 +18,7 @@ from srn_blender.capture.camera import Camera, camera_from_blender
 from srn_blender.errors import UserError
 from srn_blender.results.placed import placed_in, region_of
 from srn_blender.results.placed_run import placed_run
-from srn_blender.results.placed_view import shots
+from srn_blender.results.placed_view import parts
 from srn_blender.results.viewport_pace import BUDGETS, LEAST, Pace
 
 INSTANCES = [
@@ -132,11 +132,11 @@ def test_where_an_instance_can_be_seen() -> None:
 def test_a_run_without_transparency_fills_the_picture(scene: Any, run: Path) -> None:
     bpy.ops.srn.place_instance()
     camera = camera_from_blender(scene, add_camera(scene, (1.0, 2.0, 20.0)))
-    (shot,) = shots(placed(scene), camera)
-    assert shot.camera.width < camera.width and shot.left > 0
+    (part,) = parts(placed(scene), camera)
+    assert part.camera.width < camera.width and part.left > 0
     (run / "run.json").write_text(json.dumps(DESCRIBED | {"preset": {"kind": "paper"}}), encoding="utf-8")
-    (shot,) = shots(placed(scene), camera)
-    assert (shot.left, shot.top, shot.camera.width, shot.camera.height) == (0, 0, camera.width, camera.height)
+    (part,) = parts(placed(scene), camera)
+    assert (part.left, part.top, part.camera.width, part.camera.height) == (0, 0, camera.width, camera.height)
 
 
 def test_blenders_panels_show_with_this_engine(scene: Any) -> None:

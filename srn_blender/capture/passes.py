@@ -54,16 +54,19 @@ def colour_shot(stage: Any, engine: str, samples: int) -> Shot:
     return Shot(settings, {"rgba": "Image"})
 
 
-def geometry_shot(stage: Any, passes: Sequence[str], index: str) -> Shot:
+def geometry_shot(stage: Any, engine: str, passes: Sequence[str], index: str) -> Shot:
     """How `stage` renders what has no colour: depth and, where chosen, normals and pass indices.
 
-    index: "material", "object" or, for neither, empty.
+    engine: what renders the colour. index: "material", "object" or, for neither, empty.
     """
     cycles, layer = stage.cycles, stage.view_layers[0]
+    denoised = engine == "cycles" and cycles.use_denoising
     settings = [
         *((stage.render, "engine", "CYCLES"), (cycles, "samples", 1), (cycles, "time_limit", 0.0)),
         *((cycles, "use_adaptive_sampling", False), (cycles, "max_bounces", 0)),
-        # Denoising touches colour alone. Turned off, the denoiser would be made anew for each view, which takes longer.
+        # Denoising touches colour alone. Turned off between two renders of Cycles', the denoiser would be made anew for
+        # each view, which takes longer.
+        (cycles, "use_denoising", denoised),
         *((cycles, "denoising_input_passes", "RGB"), (cycles, "denoising_prefilter", "NONE")),
         (cycles, "denoising_quality", "FAST"),
         *((cycles, "use_animated_seed", False), (cycles, "pixel_filter_type", "BOX")),

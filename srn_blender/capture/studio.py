@@ -208,7 +208,7 @@ def open_studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[S
         prepare(own, folder)
         colour, geometry = colour_shot(own, settings.engine, settings.samples), None
         if index or {"depth", "normal"} & set(settings.passes):
-            geometry = geometry_shot(own, settings.passes, index)
+            geometry = geometry_shot(own, settings.engine, settings.passes, index)
             colour = otherwise(colour, geometry)
         use_settings(colour)
         camera, cast = stage.add_camera(undo), stage.add_cast(undo)

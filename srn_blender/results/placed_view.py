@@ -16,7 +16,7 @@ from .placed import Placed, region_of
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class Part:
     """A placed instance in the part of the picture that can show it.
 
     camera: of that part, in dataset units. left, top: where it begins in the whole picture, in pixels.
@@ -39,7 +39,7 @@ class Shot:
         return Layer(arrays, self.camera, self.left, self.top, self.placed.scale, self.placed.rotation)
 
 
-def shots(placed: Sequence[Placed], camera: Camera) -> list[Shot]:
+def parts(placed: Sequence[Placed], camera: Camera) -> list[Part]:
     """The instances that a camera in Blender units can see."""
     found = []
     for one in placed:
@@ -47,5 +47,5 @@ def shots(placed: Sequence[Placed], camera: Camera) -> list[Shot]:
         whole = 0, 0, camera.width, camera.height
         left, top, width, height = whole if one.run.is_opaque else region_of(seen)
         if width:
-            found.append(Shot(one, seen.part(left, top, width, height), left, top))
+            found.append(Part(one, seen.part(left, top, width, height), left, top))
     return found

@@ -12,7 +12,7 @@ from ..errors import UserError
 from . import render_engine_orders as orders
 from .layers import Picture, composite
 from .placed import is_placed, placed_in
-from .placed_view import shots
+from .placed_view import parts
 from .render_engine_world import Backdrop
 from .view import MAX_SIZE
 from .viewport import Viewport
@@ -66,12 +66,12 @@ class SRN_RenderEngine(bpy.types.RenderEngine):
     def _render(self: Any, depsgraph: Any) -> None:
         layer = depsgraph.view_layer_eval
         camera = _camera_of(depsgraph, self.camera_override)
-        seen = shots(_placed_for(depsgraph), camera)
+        seen = parts(_placed_for(depsgraph), camera)
         with_normal = any(name == "Normal" for name, *_ in passes_of(layer))
-        order = orders.Order([shot.request(with_normal, with_labels=True) for shot in seen])
+        order = orders.Order([part.request(with_normal, with_labels=True) for part in seen])
         if not self._wait(order):
             return
-        layers = [shot.layer(arrays) for shot, arrays in zip(seen, order.arrays, strict=True)]
+        layers = [part.layer(arrays) for part, arrays in zip(seen, order.arrays, strict=True)]
         picture = composite(layers, camera.width, camera.height)
         Backdrop.of(depsgraph.scene_eval).finish(picture)
         self._write(picture, layer)

@@ -25,7 +25,7 @@ from ..errors import UserError
 from . import render_engine_orders as orders
 from .layers import Picture, composite
 from .placed import Placed, placed_in
-from .placed_view import Shot, shots
+from .placed_view import Part, parts
 from .render_engine_world import Backdrop
 from .viewport_camera import shrunk, view_camera
 from .viewport_pace import Pace
@@ -52,20 +52,20 @@ class _Try:
     level: int
     factor: float
     camera: Camera
-    shots: Sequence[Shot]
+    parts: Sequence[Part]
 
     @property
     def pixels(self) -> int:
-        return sum(shot.camera.width * shot.camera.height for shot in self.shots)
+        return sum(part.camera.width * part.camera.height for part in self.parts)
 
     @property
     def area(self) -> tuple[int, int, int, int]:
         """Left, top, width and height of the part of the view, in its pixels, that holds all instances."""
-        if not self.shots:
+        if not self.parts:
             return 0, 0, 0, 0
-        left, top = min(shot.left for shot in self.shots), min(shot.top for shot in self.shots)
-        right = max(shot.left + shot.camera.width for shot in self.shots)
-        bottom = max(shot.top + shot.camera.height for shot in self.shots)
+        left, top = min(part.left for part in self.parts), min(part.top for part in self.parts)
+        right = max(part.left + part.camera.width for part in self.parts)
+        bottom = max(part.top + part.camera.height for part in self.parts)
         return left, top, right - left, bottom - top
 
 
@@ -144,10 +144,10 @@ class Viewport:
         self._begin(view, level)
 
     def _begin(self, view: _View, level: int) -> None:
-        whole = sum(shot.camera.width * shot.camera.height for shot in shots(view.placed, view.camera))
+        whole = sum(part.camera.width * part.camera.height for part in parts(view.placed, view.camera))
         factor = self._pace.factor(whole, level)
         camera = shrunk(view.camera, factor)
-        self._try = _Try(view, level, factor, camera, shots(view.placed, camera))
+        self._try = _Try(view, level, factor, camera, parts(view.placed, camera))
         me = weakref.ref(self)
 
         def ended() -> None:
@@ -155,7 +155,7 @@ class Viewport:
             if viewport is not None and viewport._order is order:  # else it was dropped meanwhile
                 viewport._answered()
 
-        jobs = [shot.request(with_normal=False, with_labels=False) for shot in self._try.shots]
+        jobs = [part.request(with_normal=False, with_labels=False) for part in self._try.parts]
         order = orders.Order(jobs, ended)
         self._order = orders.place(order)
 
@@ -201,7 +201,7 @@ class Viewport:
     def _take(self, asked: _Try, picture: Picture, seconds: float) -> None:
         """A picture is there, after so many seconds of work."""
         self._making = self._try = None
-        if asked.shots:
+        if asked.parts:
             self._pace.learn(asked.pixels, seconds)
         self._came, self._failed_key = (asked, picture), None
         self._redraw()
@@ -251,7 +251,7 @@ def _make(asked: _Try, arrays: Sequence[orders.Arrays], seconds: float) -> tuple
     """The picture of what the engine took so many seconds for, and what all of it took; touches no Blender."""
     began = time.perf_counter()
     left, top, width, height = asked.area
-    layers = [shot.layer(one) for shot, one in zip(asked.shots, arrays, strict=True)]
+    layers = [part.layer(one) for part, one in zip(asked.parts, arrays, strict=True)]
     moved = [replace(layer, left=layer.left - left, top=layer.top - top) for layer in layers]
     picture = composite(moved, width, height)
     asked.view.backdrop.adapt(picture)
