@@ -1,10 +1,4 @@
-"""Clicks through the tab SRN in a real Blender window, with the extension installed, and takes pictures.
-
-    blender --enable-event-simulate -P click_through.py -- DRIVER INTERPRETER OUT
-
-DRIVER: folder of gui_driver.py. INTERPRETER: the Python that the engine is installed in. OUT: an empty folder.
-Ends with exit status 0 when every step did what it should. test_windows.py starts it.
-"""
+"""Clicks through the tab SRN in a real Blender window, with the extension installed, and takes pictures."""
 
 import sys
 from pathlib import Path
@@ -12,52 +6,27 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-DRIVER, INTERPRETER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :])
-sys.path.insert(0, str(DRIVER))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import gui_driver as gui  # noqa: E402
-from bl_ext.user_default.srn.capture.labels import class_colour  # noqa: E402
-from bl_ext.user_default.srn.engine.engine import engine  # noqa: E402
-from bl_ext.user_default.srn.ui import tasks  # noqa: E402
+from bl_ext.user_default.srn.capture.labels import class_colour
+from bl_ext.user_default.srn.engine.engine import engine
+from bl_ext.user_default.srn.ui import tasks
+from walking import (
+    INTERPRETER,
+    OUT,
+    end_of,
+    gui,
+    open_tab,
+    picture,
+    press_button,
+    run,
+    settings,
+    shot,
+    so_far,
+    wait_for,
+)
 
 VIEWS = 8
-
-
-def wait_for(condition, seconds, what):
-    waited = 0.0
-    while not condition():
-        if waited > seconds:
-            latest = {kind: task.message for kind, task in tasks.Task.latest.items()}
-            raise RuntimeError(f"{what} did not happen within {seconds} s: {engine().message} {latest}")
-        yield 0.1
-        waited += 0.1
-
-
-def press_button(operator):
-    place = yield from gui.find_button(operator)
-    gui.click(*place)
-    yield 0.3
-
-
-def ended(kind):
-    return lambda: kind in tasks.Task.latest and tasks.Task.latest[kind].state != tasks.RUNNING
-
-
-def picture(name):
-    # The pointer away from the buttons, so that no tooltip covers them.
-    gui.move(400, 400)
-    yield 0.6
-    gui.screenshot(str(OUT / f"{name}.png"))
-
-
-def expect_state(kind, state):
-    task = tasks.Task.latest[kind]
-    gui.log(kind, task.state, task.message)
-    assert task.state == state, f"{kind} is {task.state}, not {state}: {task.message}"
-
-
-def settings():
-    return bpy.context.scene.srn
 
 
 def start_engine():
@@ -79,18 +48,16 @@ def capture():
     scene.size, scene.samples = 64, 4
     bpy.context.scene.cycles.use_denoising = False  # some builds have no denoiser
     yield from press_button("srn.capture_views")
-    yield from wait_for(lambda: tasks.Task.latest["capture"].fraction >= 0.2, 60, "the first views")
+    yield from wait_for(lambda: so_far("capture") >= 0.2, 60, "the first views")
     gui.press("ESC", 400, 400)
-    yield from wait_for(ended("capture"), 10, "the cancelled capture's end")
-    expect_state("capture", tasks.CANCELLED)
+    yield from end_of("capture", 10, tasks.CANCELLED)
     kept = len(list((OUT / "dataset").glob("*_train/*/pose/*.txt")))
     assert 0 < kept < VIEWS, f"{kept} views are kept"
     yield from picture("04_capture_cancelled")
     yield from press_button("srn.capture_views")
-    yield from wait_for(lambda: tasks.Task.latest["capture"].fraction >= 0.7, 60, "more views")
-    gui.screenshot(str(OUT / "05_capture_running.png"))
-    yield from wait_for(ended("capture"), 60, "the capture's end")
-    expect_state("capture", tasks.DONE)
+    yield from wait_for(lambda: so_far("capture") >= 0.7, 60, "more views")
+    shot("05_capture_running")
+    yield from end_of("capture", 60)
     yield from picture("06_captured")
     assert len(list((OUT / "dataset").glob("*_train/*/pose/*.txt"))) == VIEWS
 
@@ -102,11 +69,6 @@ def pixels_like(name, colour):
     image.pixels.foreach_get(pixels)
     bpy.data.images.remove(image)
     return (np.abs(pixels.reshape(-1, 4)[:, :3] - colour) < 0.03).all(1).mean()
-
-
-def run(operator, *how):
-    with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
-        operator(*how)
 
 
 def show_labels():
@@ -122,14 +84,12 @@ def show_labels():
 
 def inspect():
     run(bpy.ops.srn.inspect, "INVOKE_DEFAULT")
-    yield from wait_for(ended("inspect"), 60, "the inspection's end")
-    expect_state("inspect", tasks.DONE)
+    yield from end_of("inspect", 60)
     editor = gui.area("PROPERTIES")
     editor.type = "IMAGE_EDITOR"
     editor.spaces.active.image = bpy.data.images["SRN Inspect"]
     yield 0.5
-    with bpy.context.temp_override(window=gui.window(), area=editor, region=gui.region("WINDOW", editor)):
-        bpy.ops.image.view_all(fit_view=True)
+    run(bpy.ops.image.view_all, in_area=editor, fit_view=True)
     yield from picture("15_inspected")
     editor.type = "PROPERTIES"
 
@@ -137,11 +97,9 @@ def inspect():
 def train():
     settings().seconds = 25.0
     yield from press_button("srn.train(")  # not the views to train with, srn.train_views
-    yield from wait_for(lambda: "train" in tasks.Task.latest, 10, "the button's answer")
-    yield from wait_for(lambda: tasks.Task.latest["train"].fraction > 0.3, 90, "a third of the training")
+    yield from wait_for(lambda: so_far("train") > 0.3, 90, "a third of the training")
     yield from picture("07_training")
-    yield from wait_for(ended("train"), 90, "the training's end")
-    expect_state("train", tasks.DONE)
+    yield from end_of("train", 90)
     yield from picture("08_trained")
 
 
@@ -150,25 +108,21 @@ def render_and_compare():
     render.resolution_x, render.resolution_y = 320, 240
     bpy.context.scene.cycles.samples = 16
     yield from press_button("srn.render_view")
-    yield from wait_for(ended("render"), 60, "the neural view")
-    expect_state("render", tasks.DONE)
+    yield from end_of("render", 60)
     assert tuple(bpy.data.images["SRN Colour"].size) == (320, 240)
     yield from picture("09_rendered")
-    yield 1.0  # the panels move: the thumbnail needs room
     yield from press_button("srn.compare()")
     yield from wait_for(lambda: "SRN Compare" in bpy.data.node_groups, 10, "the comparison")
     yield from picture("10_comparison_built")
     yield from press_button("render.render")
     yield 8.0
-    gui.screenshot(str(OUT / "11_comparison.png"))
+    shot("11_comparison")
 
 
 def walk():
-    OUT.mkdir(parents=True, exist_ok=True)
     yield 1.0
     yield from picture("00_before")
-    gui.area().spaces.active.show_region_ui = True
-    yield from gui.open_sidebar("SRN")
+    yield from open_tab()
     yield from picture("01_tab")
     yield from start_engine()
     yield from capture()

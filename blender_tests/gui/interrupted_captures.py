@@ -1,20 +1,14 @@
-"""Disturbs captures in a real Blender window, with the extension installed, as people do; takes pictures.
-
-    blender --enable-event-simulate -P interrupted_captures.py -- DRIVER OUT
-
-DRIVER: folder of gui_driver.py. OUT: an empty folder. Ends with exit status 0 when each disturbance got its sentence.
-"""
+"""Disturbs captures in a real Blender window, with the extension installed, as people do; takes pictures."""
 
 import sys
 from pathlib import Path
 
 import bpy
 
-DRIVER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :])
-sys.path.insert(0, str(DRIVER))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import gui_driver as gui  # noqa: E402
-from bl_ext.user_default.srn.ui import tasks  # noqa: E402
+from bl_ext.user_default.srn.ui import tasks
+from walking import OUT, gui, open_tab, run, settings, shot, wait_for
 
 
 def task():
@@ -23,26 +17,18 @@ def task():
 
 def start(name):
     """A capture in a folder of its own, as the button starts it, with a view or two taken."""
-    settings = bpy.context.scene.srn
-    settings.dataset_path = str(OUT / name)
-    settings.train_views, settings.val_views, settings.test_views, settings.size, settings.samples = 20, 0, 0, 48, 1
+    chosen = settings()
+    chosen.dataset_path = str(OUT / name)
+    chosen.train_views, chosen.val_views, chosen.test_views, chosen.size, chosen.samples = 20, 0, 0, 48, 1
     for one in bpy.context.scene.objects:
         one.select_set(one.type == "MESH")
-    with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
-        bpy.ops.srn.capture_views("INVOKE_DEFAULT")
-    waited = 0.0
-    while task().fraction < 0.05:
-        assert waited < 60 and task().state == tasks.RUNNING, task().message
-        yield 0.1
-        waited += 0.1
+    run(bpy.ops.srn.capture_views, "INVOKE_DEFAULT")
+    yield from wait_for(lambda: task().fraction >= 0.05 or task().state != tasks.RUNNING, 60, "the first view")
+    assert task().state == tasks.RUNNING, task().message
 
 
 def ended(sentence):
-    waited = 0.0
-    while task().state == tasks.RUNNING:
-        assert waited < 60, task().message
-        yield 0.1
-        waited += 0.1
+    yield from wait_for(lambda: task().state != tasks.RUNNING, 60, "the end")
     gui.log(task().state, task().message)
     assert sentence in task().message, task().message
     assert [scene.name for scene in bpy.data.scenes] == ["Scene"]
@@ -50,38 +36,31 @@ def ended(sentence):
     yield 0.3
 
 
-def act(operator, *how, **what):
-    with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
-        return operator(*how, **what)
-
-
 def walk():
-    OUT.mkdir(parents=True, exist_ok=True)
     bpy.context.scene.cycles.use_denoising = False  # some builds have no denoiser
     yield 1.0
-    gui.area().spaces.active.show_region_ui = True
-    yield from gui.open_sidebar("SRN")
+    yield from open_tab()
     editor = gui.area("DOPESHEET_EDITOR") if "DOPESHEET_EDITOR" in {a.type for a in gui.window().screen.areas} else None
     editor = editor or gui.area("PROPERTIES")
     editor.type = "IMAGE_EDITOR"
     yield from start("shown")
-    gui.screenshot(str(OUT / "01_view_in_image_editor.png"))
+    shot("01_view_in_image_editor")
     assert editor.spaces.active.image.name == "SRN Capture"
     gui.press("ESC", 400, 400)
     yield from ended("Cancelled:")
 
-    act(bpy.ops.ed.undo_push, message="one")
-    act(bpy.ops.ed.undo_push, message="two")
+    run(bpy.ops.ed.undo_push, message="one")
+    run(bpy.ops.ed.undo_push, message="two")
     yield from start("undone")
-    act(bpy.ops.ed.undo)
+    run(bpy.ops.ed.undo)
     yield from ended("Ended by undo or redo")
-    gui.screenshot(str(OUT / "02_after_undo.png"))
+    shot("02_after_undo")
 
     yield from start("deleted")
-    act(bpy.ops.object.delete)
+    run(bpy.ops.object.delete)
     yield from ended("was deleted")
-    gui.screenshot(str(OUT / "03_after_deleting.png"))
-    act(bpy.ops.mesh.primitive_monkey_add)
+    shot("03_after_deleting")
+    run(bpy.ops.mesh.primitive_monkey_add)
     yield 0.5
 
     yield from start("renamed")

@@ -1,10 +1,4 @@
-"""Renders with the engine SRN in a real Blender window: orbits in rendered mode, drags the latent slider, presses F12.
-
-    blender --enable-event-simulate -P render_walk.py -- DRIVER INTERPRETER OUT
-
-DRIVER: folder of gui_driver.py. INTERPRETER: the Python that the engine is installed in. OUT: an empty folder.
-Ends with exit status 0 when every step did what it should. test_windows.py starts it.
-"""
+"""Renders with the engine SRN in a real Blender window: orbits in rendered mode, drags the slider, presses F12."""
 
 import os
 import signal
@@ -16,18 +10,16 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-DRIVER, INTERPRETER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :][:3])
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bl_ext.user_default.srn.capture.instance import Instance
+from bl_ext.user_default.srn.capture.session import capture
+from bl_ext.user_default.srn.capture.settings import CaptureSettings
+from bl_ext.user_default.srn.engine.engine import engine
+from bl_ext.user_default.srn.results import render_engine_orders, viewport
+from walking import INTERPRETER, LIMIT, OUT, find_in, gui, run, shot, use_engine, wait_for
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(DRIVER))
-
-import gui_driver as gui  # noqa: E402
-from bl_ext.user_default.srn.capture.instance import Instance  # noqa: E402
-from bl_ext.user_default.srn.capture.session import capture  # noqa: E402
-from bl_ext.user_default.srn.capture.settings import CaptureSettings  # noqa: E402
-from bl_ext.user_default.srn.engine.engine import engine  # noqa: E402
-from bl_ext.user_default.srn.results import render_engine_orders, viewport  # noqa: E402
-
-STEP = 0.05  # seconds that one call in the main thread may take
 draws: list[float] = []
 cancelled: list[object] = []  # orders
 pictures: list[tuple[float, float]] = []  # when each came, and how sharp it was
@@ -53,19 +45,6 @@ def watch():
 
     viewport.Viewport.draw, viewport.Viewport._upload = timed, noted
     render_engine_orders.Order.cancel = cancel
-
-
-def wait_for(condition, seconds, what):
-    waited = 0.0
-    while not condition():
-        if waited > seconds:
-            raise RuntimeError(f"{what} did not happen within {seconds} s: {engine().message}")
-        yield 0.1
-        waited += 0.1
-
-
-def shot(name):
-    gui.screenshot(str(OUT / f"{name}.png"))
 
 
 def pixels(name):
@@ -105,11 +84,6 @@ def train():
         bpy.data.objects.remove(thing)
 
 
-def with_view(operator, *how, **what):
-    with bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW")):
-        return operator(*how, **what)
-
-
 def sharp():
     return bool(pictures) and pictures[-1][1] == 1.0 and time.perf_counter() - pictures[-1][0] > 0.5
 
@@ -120,9 +94,8 @@ def begin():
     scene.render.engine = "SRN"
     scene.view_settings.view_transform = "Standard"
     scene.world.node_tree.nodes["Background"].inputs[0].default_value = (0.2, 0.25, 0.3, 1)
-    with_view(bpy.ops.srn.place_instance)
-    preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
-    preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
+    run(bpy.ops.srn.place_instance)
+    use_engine()
     gui.area().spaces.active.shading.type = "RENDERED"
     yield from wait_for(sharp, 120, "a sharp picture")
     gui.move(400, 400)
@@ -154,7 +127,7 @@ def orbit():
     shot("03_still")
     gui.log(f"draws: median {1000 * np.median(draws):.1f} ms, longest {1000 * max(draws):.0f} ms")
     assert moving >= 5, "the view follows while it moves"
-    assert np.median(draws) < STEP
+    assert np.median(draws) < LIMIT
 
 
 def drag_the_slider():
@@ -184,33 +157,19 @@ def drag_the_slider():
     yield 0.5
 
 
-def find_in(editor, wanted):
-    """Where a button is in the main part of an editor."""
-    region = gui.region("WINDOW", editor)
-    x, y = region.x + region.width * 0.7, region.y + region.height - 10
-    while y > region.y:
-        gui.move(x, y)
-        yield 0.03
-        found = gui.under_pointer(editor, region)
-        if found and wanted in found:
-            return x, y - 4
-        y -= 8
-    raise RuntimeError(f"no button for {wanted!r} in the {editor.type}")
-
-
 def camera_view():
     del pictures[:]
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = 640, 480
     scene.camera.data.shift_x = 0.1
-    with_view(bpy.ops.view3d.view_camera)
+    run(bpy.ops.view3d.view_camera)
     yield 1.0
     yield from wait_for(sharp, 60, "a sharp picture through the camera")
     shot("06_camera")
-    with_view(bpy.ops.view3d.view_persportho)
-    with_view(bpy.ops.view3d.view_camera)
+    run(bpy.ops.view3d.view_persportho)
+    run(bpy.ops.view3d.view_camera)
     scene.camera.data.type = "ORTHO"
-    with_view(bpy.ops.view3d.view_camera)
+    run(bpy.ops.view3d.view_camera)
     yield 1.0
     shot("07_orthographic")
     scene.camera.data.type = "PERSP"
@@ -218,13 +177,13 @@ def camera_view():
 
 
 def press_f12():
-    with_view(bpy.ops.render.render, "INVOKE_DEFAULT")
+    run(bpy.ops.render.render, "INVOKE_DEFAULT")
     yield 0.3
     yield from wait_for(lambda: not bpy.app.is_job_running("RENDER"), 120, "the render's end")
     yield 1.0
     shot("08_rendered_by_f12")
     bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y = 6000, 6000
-    with_view(bpy.ops.render.render, "INVOKE_DEFAULT")
+    run(bpy.ops.render.render, "INVOKE_DEFAULT")
     yield 1.5
     shot("09_rendering")
     assert bpy.app.is_job_running("RENDER")
@@ -243,7 +202,7 @@ def press_f12():
 
 
 def kill_the_engine():
-    with_view(bpy.ops.render.render, "INVOKE_DEFAULT")
+    run(bpy.ops.render.render, "INVOKE_DEFAULT")
     yield 1.0
     for child in engine_processes():
         os.kill(child, signal.SIGKILL)
@@ -261,7 +220,6 @@ def engine_processes():
 
 
 def walk():
-    OUT.mkdir(parents=True, exist_ok=True)
     yield 1.0
     watch()
     yield from train()

@@ -1,11 +1,4 @@
-"""Looks at what comes back in a real Blender window, with the extension installed: compares, measures, extracts.
-
-    blender --enable-event-simulate -P results_walk.py -- DRIVER INTERPRETER OUT
-
-DRIVER: folder of gui_driver.py. INTERPRETER: the Python that the engine is installed in. OUT: an empty folder, or one
-that an earlier walk has left its run in. Ends with exit status 0 when every step did what it
-should. test_windows.py starts it.
-"""
+"""Looks at what comes back in a real Blender window, with the extension installed: compares, measures, extracts."""
 
 import sys
 import time
@@ -14,13 +7,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-DRIVER, INTERPRETER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :])
-sys.path.insert(0, str(DRIVER))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import gui_driver as gui  # noqa: E402
-from bl_ext.user_default.srn.engine.engine import engine  # noqa: E402
-from bl_ext.user_default.srn.results import images, view  # noqa: E402
-from bl_ext.user_default.srn.ui import (  # noqa: E402
+from bl_ext.user_default.srn.results import images, view
+from bl_ext.user_default.srn.ui import (
     compare_live,
     fit_panel,
     geometry_panel,
@@ -28,55 +18,24 @@ from bl_ext.user_default.srn.ui import (  # noqa: E402
     report_panel,
     tasks,
 )
+from walking import (
+    LIMIT,
+    OUT,
+    end_of,
+    gui,
+    open_tab,
+    picture,
+    press_button,
+    run,
+    scroll_by,
+    settings,
+    unfold,
+    use_engine,
+    wait_for,
+)
 
-PANELS = (report_panel.SRN_PT_report, fit_panel.SRN_PT_fit, geometry_panel.SRN_PT_geometry)
+BOTTOM = 80  # notches of the wheel that reach the end of the tab from anywhere
 longest = {"tick": 0.0, "render": 0.0}  # seconds of processor time of one call
-
-
-def wait_for(condition, seconds, what):
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            latest = {kind: task.message for kind, task in tasks.Task.latest.items()}
-            raise RuntimeError(f"{what} did not happen within {seconds} s: {engine().message} {latest}")
-        yield 0.1
-
-
-def done(kind, seconds):
-    yield from wait_for(lambda: kind in tasks.Task.latest and not tasks.running(kind), seconds, f"the end of {kind}")
-    task = tasks.Task.latest[kind]
-    gui.log(kind, task.state, task.message)
-    assert task.state == tasks.DONE, task.message
-
-
-def settings():
-    return bpy.context.scene.srn
-
-
-def run(operator, *how, in_area=None, **what):
-    within = in_area or gui.area()
-    with bpy.context.temp_override(window=gui.window(), area=within, region=gui.region("WINDOW", within)):
-        return operator(*how, **what)
-
-
-def press_button(operator):
-    place = yield from gui.find_button(operator)
-    gui.click(*place)
-    yield 0.3
-
-
-def picture(name):
-    gui.move(400, 400)  # the pointer away from the buttons, so that no tooltip covers them
-    yield 0.6
-    gui.screenshot(str(OUT / f"{name}.png"))
-
-
-def scroll_down():
-    side = gui.region("UI")
-    for _ in range(80):
-        x, y = side.x + side.width // 2, side.y + side.height // 2
-        gui.window().event_simulate(type="WHEELDOWNMOUSE", value="PRESS", x=x, y=y)
-    yield 0.8
 
 
 def two_colours():
@@ -94,8 +53,7 @@ def two_colours():
 
 def prepare():
     """A trained run and a neural view, by script: other walks press these buttons."""
-    preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
-    preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
+    use_engine()
     two_colours()
     scene = bpy.context.scene
     scene.cycles.use_denoising, scene.cycles.samples = False, 16  # some builds have no denoiser
@@ -107,11 +65,11 @@ def prepare():
     chosen.size, chosen.samples, chosen.seconds = 64, 4, 25.0
     if not (OUT / "run" / "run.json").is_file():
         run(bpy.ops.srn.capture_views, "INVOKE_DEFAULT")
-        yield from done("capture", 240)
+        yield from end_of("capture", 240)
         run(bpy.ops.srn.train, "INVOKE_DEFAULT")
-        yield from done("train", 240)
+        yield from end_of("train", 240)
     run(bpy.ops.srn.render_view, "INVOKE_DEFAULT")
-    yield from done("render", 60)
+    yield from end_of("render", 60)
 
 
 def open_editors():
@@ -145,13 +103,13 @@ def compare():
     run(bpy.ops.render.render, "INVOKE_DEFAULT")
     yield from rendered()
     yield from show_result(editor)
-    yield from scroll_down()
+    yield from scroll_by(BOTTOM)
     for number, mode in enumerate(("WIPE", "DIFFERENCE", "DEPTH", "DEPTH_ERROR", "LABELS", "MASK")):
         settings().compare_mode = mode
         if mode == "MASK":
             settings().compare_class = "red"
         yield 1.5  # with a compositor open the picture follows by itself
-        yield from scroll_down()  # the panel has grown
+        yield from scroll_by(BOTTOM)  # the panel has grown
         yield from picture(f"{number + 1:02d}_{mode.lower()}")
     settings().compare_mode = "WIPE"
     settings().compare_wipe = 0.25
@@ -186,24 +144,24 @@ def live():
     scene.camera.location.z += 1.5
     scene.camera.rotation_euler.x -= 0.15
     dirty = bpy.data.is_dirty
-    yield from done(compare_live.KIND, 60)
+    yield from end_of(compare_live.KIND, 60)
     yield from rendered()
     assert view.is_of(view.seen_by(scene, scene.camera))
     assert bpy.data.is_dirty == dirty and not bpy.data.images[images.COLOUR].is_dirty
     told = {what: f"{1000 * seconds:.1f} ms" for what, seconds in longest.items()}
     gui.log("at most, of the processor; render is Blender's own start of one:", told)
-    assert longest["tick"] < 0.05
+    assert longest["tick"] < LIMIT
     yield from picture("08_live")
     settings().compare_live = False
     yield 0.3
 
 
 def report():
-    yield from scroll_down()
+    yield from scroll_by(BOTTOM)
     yield from press_button("srn.report(")
     yield from wait_for(lambda: tasks.running("report"), 10, "the report's start")
-    yield from done("report", 200)
-    yield from scroll_down()
+    yield from end_of("report", 200)
+    yield from scroll_by(BOTTOM)
     yield from picture("09_report_made")
     assert report_operators.page_of(bpy.context.scene) is not None
     assert report_operators.means_of(bpy.context.scene)["psnr"] > 10
@@ -212,13 +170,13 @@ def report():
 def extract():
     settings().mesh_resolution = 64
     yield from press_button("srn.extract_geometry(")
-    yield from done("geometry", 120)
+    yield from end_of("geometry", 120)
     made = bpy.data.objects["Cube Surface"]
     bpy.data.objects["Cube"].hide_set(True)
     gui.area().spaces.active.shading.color_type = "VERTEX"
     corners = np.array([made.matrix_world @ vertex.co for vertex in made.data.vertices])
     assert np.abs(np.abs(corners).max(0) - 1.0).max() < 0.25, "where the cube is, and as large"
-    yield from scroll_down()
+    yield from scroll_by(BOTTOM)
     yield from picture("10_extracted")
     bpy.ops.ed.undo()
     yield 0.5
@@ -227,15 +185,10 @@ def extract():
 
 
 def walk():
-    OUT.mkdir(parents=True, exist_ok=True)
-    for panel in PANELS:  # open, though they are closed at first
-        bpy.utils.unregister_class(panel)
-        panel.bl_options = set()
-        bpy.utils.register_class(panel)
+    unfold(report_panel.SRN_PT_report, fit_panel.SRN_PT_fit, geometry_panel.SRN_PT_geometry)
     yield 1.0
     yield from prepare()
-    gui.area().spaces.active.show_region_ui = True
-    yield from gui.open_sidebar("SRN")
+    yield from open_tab()
     yield from compare()
     yield from live()
     yield from report()

@@ -1,11 +1,7 @@
 """Trains in a real Blender window, with the extension installed, as a person does: watches the preview change, pauses,
 goes on, quits in mid-training, opens the file again and goes on; takes pictures.
 
-    blender --enable-event-simulate -P train_walk.py -- DRIVER INTERPRETER OUT quit
-    blender --enable-event-simulate -P train_walk.py -- DRIVER INTERPRETER OUT again
-
-DRIVER: folder of gui_driver.py. INTERPRETER: the Python that the engine is installed in. OUT: an empty folder, for both
-runs the same. Ends with exit status 0 when every step did what it should. test_windows.py starts it.
+PART: "quit", then "again".
 """
 
 import json
@@ -18,15 +14,12 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-DRIVER, INTERPRETER, OUT = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :][:3])
-PART = sys.argv[-1]
-sys.path.insert(0, str(DRIVER))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import gui_driver as gui  # noqa: E402
-from bl_ext.user_default.srn.engine import pump  # noqa: E402
-from bl_ext.user_default.srn.engine.engine import Engine, engine  # noqa: E402
-from bl_ext.user_default.srn.results import images  # noqa: E402
-from bl_ext.user_default.srn.ui import (  # noqa: E402
+from bl_ext.user_default.srn.engine import pump
+from bl_ext.user_default.srn.engine.engine import Engine
+from bl_ext.user_default.srn.results import images
+from bl_ext.user_default.srn.ui import (
     panels,
     runs_list,
     runs_panel,
@@ -35,13 +28,11 @@ from bl_ext.user_default.srn.ui import (  # noqa: E402
     train_task,
     train_watch,
 )
+from walking import LIMIT, OUT, PART, gui, open_tab, picture, press_button, run, settings, shot, use_engine, wait_for
 
 FILE = OUT / "scene.blend"
-SECONDS = 100.0  # of training in all
-STEP = 12  # pixels: no button is lower than that
+SECONDS = 70.0  # of training in all
 PREVIEW = "SRN Preview"
-LIMIT = 0.05  # seconds of one call on the main thread
-lowest_seen: dict[str, int] = {}  # where the last button was, with some room above
 longest: dict[str, tuple[float, float]] = {}  # by function, the most processor time of a call, and its wall time
 
 
@@ -107,58 +98,12 @@ def tell_calls():
     assert len(longest) > 6 and max(processor for processor, _ in longest.values()) < LIMIT, longest
 
 
-def wait_for(condition, seconds, what):
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            latest = {kind: task.message for kind, task in tasks.Task.latest.items()}
-            raise RuntimeError(f"{what} did not happen within {seconds} s: {engine().message} {latest}")
-        yield 0.1
-
-
-def press_button(wanted):
-    """Clicks a button of the panel Train: its first one is looked for, the others are found below or above it."""
-    side = gui.region("UI")
-    x = side.x + side.width * 0.3
-    highest = side.y + side.height - 10
-    for y in (*range(int(lowest_seen.get("y", highest)), side.y, -STEP), *range(highest, side.y, -STEP)):
-        gui.move(x, y)
-        for _ in range(3):  # the panel is drawn again and again meanwhile, and the pointer's news wait for that
-            yield 0.05
-            found = gui.under_pointer(gui.area(), side)
-            if found:
-                break
-        if wanted in (found or ""):
-            lowest_seen["y"] = min(y + 120, highest)
-            gui.log("found", found, "at", y)
-            gui.click(x, y)
-            yield 0.3
-            return
-    raise RuntimeError(f"no button for {wanted!r} in the sidebar")
-
-
-def picture(name):
-    gui.move(400, 400)
-    yield 0.6
-    gui.screenshot(str(OUT / f"{name}.png"))
-
-
-def settings():
-    return bpy.context.scene.srn
-
-
 def training():
     return train_task.latest_training()
 
 
 def ended():
     return training() is not None and training().state != tasks.RUNNING
-
-
-def use_engine():
-    bpy.context.preferences.system.viewport_aa = "OFF"  # else each change is drawn eight times over
-    preferences = bpy.context.preferences.addons["bl_ext.user_default.srn"].preferences
-    preferences.source, preferences.interpreter = "INTERPRETER", str(INTERPRETER)
 
 
 def over_white(pixels):
@@ -243,9 +188,9 @@ def continue_and_quit():
 
 def go_on_again():
     yield from wait_for(lambda: len(runs_list.runs_of(bpy.context).items) == 1, 20, "the list of runs")
-    run = runs_list.summary_in_mind(bpy.context.scene)
-    gui.log(run)
-    assert run.state == "paused" and 0.45 <= run.fraction < 1.0, "what was learned until Blender was closed"
+    left = runs_list.summary_in_mind(bpy.context.scene)
+    gui.log(left)
+    assert left.state == "paused" and 0.45 <= left.fraction < 1.0, "what was learned until Blender was closed"
     yield 1.0
     yield from picture("06_opened_again")
     yield from press_button("srn.train_continue")
@@ -261,26 +206,19 @@ def go_on_again():
     yield from press_button("srn.train_plot")
     yield from wait_for(lambda: "SRN Training" in bpy.data.images, 5, "the plot as an image")
     editor = gui.area("IMAGE_EDITOR")
-    with bpy.context.temp_override(window=gui.window(), area=editor, region=gui.region("WINDOW", editor)):
-        bpy.ops.image.view_all(fit_view=True)
+    run(bpy.ops.image.view_all, in_area=editor, fit_view=True)
     yield from picture("08_plot")
-
-
-def gui_context():
-    return bpy.context.temp_override(window=gui.window(), area=gui.area(), region=gui.region("WINDOW"))
 
 
 def manage_runs():
     """Renames, begins a new one, and deletes."""
-    with gui_context():
-        bpy.ops.srn.run_rename("INVOKE_DEFAULT")
+    run(bpy.ops.srn.run_rename, "INVOKE_DEFAULT")
     yield 0.5
-    gui.screenshot(str(OUT / "09_rename.png"))
+    shot("09_rename")
     gui.press("ESC", 800, 900)
     yield 0.5
-    with gui_context():
-        bpy.ops.srn.run_rename(name="suzanne")
-        bpy.ops.srn.run_new()
+    run(bpy.ops.srn.run_rename, name="suzanne")
+    run(bpy.ops.srn.run_new)
     assert (OUT / "runs" / "suzanne" / "run.json").is_file()
     assert settings().run_path.endswith("suzanne-2"), settings().run_path
     settings().seconds = 8.0
@@ -297,14 +235,13 @@ def manage_runs():
 
 
 def walk():
-    OUT.mkdir(parents=True, exist_ok=True)
     yield 1.0
     use_engine()
+    bpy.context.preferences.system.viewport_aa = "OFF"  # else each change is drawn eight times over
     watch_calls()
     if PART == "quit":
         make_scene()
-    gui.area().spaces.active.show_region_ui = True
-    yield from gui.open_sidebar("SRN")
+    yield from open_tab()
     if PART == "quit":
         yield from open_editor()
         yield from train()

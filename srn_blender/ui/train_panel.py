@@ -111,7 +111,8 @@ class SRN_PT_train_progress(SidebarPanel):
             return
         column.prop(settings, "preview_camera")
         task, picture = latest_training(), icon(PREVIEW)
-        if task is None or not _is_seen(context):
+        # Only while it runs: what comes next would else lie below the window's edge.
+        if task is None or task.state != tasks.RUNNING or not _is_seen(context):
             return
         if task.preview_problem:
             sentence(self.layout, task.preview_problem, "INFO")
