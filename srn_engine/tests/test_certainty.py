@@ -11,12 +11,12 @@ from srn_engine.cameras import Camera, Intrinsics
 from srn_engine.data.colour import ColourFile
 from srn_engine.data.dataset import Dataset, Instance, View, Views
 from srn_engine.progress import silent
-from srn_engine.tests.test_many import balls, new_ball, tiny_presets, trained  # noqa: F401  (fixtures)
 from srn_engine.train.certainty import Certainty, _left_out
 from srn_engine.train.evaluate import evaluate
 from srn_engine.train.fit import FitOptions, fit
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("tiny_presets")
 
 
 def some_views(count: int) -> Views:
@@ -34,8 +34,8 @@ def test_views_are_left_out_in_turn():
     assert rounds[1][2][0].names == tuple("01235678") and rounds[0][1][0].names == ("1",)
 
 
-def test_several_views_foretell_the_unseen_ones(trained: Path, new_ball: Path, tmp_path: Path):  # noqa: F811
-    one = fit(trained, new_ball, tmp_path / "fit", FitOptions(), CPU, silent)["instances"][0]
+def test_several_views_foretell_the_unseen_ones(trained_balls: Path, new_ball: Path, tmp_path: Path):
+    one = fit(trained_balls, new_ball, tmp_path / "fit", FitOptions(), CPU, silent)["instances"][0]
     true = evaluate(tmp_path / "fit", new_ball, "test", None, CPU, silent)["metrics"]["mean"]["psnr"]
     seen = evaluate(tmp_path / "fit", new_ball, "train", None, CPU, silent)["metrics"]["mean"]["psnr"]
     assert one["id"] == "new" and one["seen_psnr"] == pytest.approx(seen, abs=0.01)
@@ -44,16 +44,18 @@ def test_several_views_foretell_the_unseen_ones(trained: Path, new_ball: Path, t
 
 
 @pytest.mark.parametrize("view", [0, 2])
-def test_a_single_view_is_foreseen_there_and_back(trained: Path, new_ball: Path, tmp_path: Path, view: int):  # noqa: F811
-    one = fit(trained, new_ball, tmp_path / "fit", FitOptions(views=[view]), CPU, silent)["instances"][0]
+def test_a_single_view_is_foreseen_there_and_back(trained_balls: Path, new_ball: Path, tmp_path: Path, view: int):
+    one = fit(trained_balls, new_ball, tmp_path / "fit", FitOptions(views=[view]), CPU, silent)["instances"][0]
     true = evaluate(tmp_path / "fit", new_ball, "test", None, CPU, silent)["metrics"]["mean"]["psnr"]
     assert one["agreement_psnr"] == pytest.approx(true, abs=6)
     assert one["agreement_psnr"] < one["seen_psnr"] + 3
 
 
-def test_label_maps_alone_tell_nothing_of_a_single_view(trained: Path, new_ball: Path, tmp_path: Path):  # noqa: F811
+def test_label_maps_alone_tell_nothing_of_a_single_view(trained_balls: Path, new_ball: Path, tmp_path: Path):
     options = FitOptions(views=[0], steps=5, labels=True)
-    assert fit(trained, new_ball, tmp_path / "fit", options, CPU, silent)["instances"][0]["agreement_psnr"] is None
+    assert (
+        fit(trained_balls, new_ball, tmp_path / "fit", options, CPU, silent)["instances"][0]["agreement_psnr"] is None
+    )
 
 
 def test_it_is_surer_the_better_it_foretells():
