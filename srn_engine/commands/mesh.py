@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from srn_engine.commands.common import command, show, watched
+from srn_engine.limits import MESH
 
 
 def add(commands: Any) -> None:
@@ -12,7 +13,7 @@ def add(commands: Any) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN")
     parser.add_argument("--instance", metavar="ID", help="may be left out where the run has one")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".ply (with labels), .glb or .obj")
-    parser.add_argument("--resolution", type=int, default=128, metavar="N", help="points a side, default: %(default)s")
+    parser.add_argument("--resolution", type=int, default=MESH, metavar="N", help="points a side, default: %(default)s")
     parser.add_argument("--points", type=int, metavar="N", help="write a cloud of N points instead, .ply only")
     parser.add_argument("--dataset-units", action="store_true", help="keep the unit sphere; else as in the source")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from srn_engine.commands.common import command, show, watched
-
-PASSES = "colour,depth,normal,semantic"
+from srn_engine.limits import PASSES
 
 
 def add(commands: Any) -> None:
@@ -25,7 +24,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--elevation", type=float, default=20.0, help="of the orbit, degrees, default: %(default)s")
     parser.add_argument("--size", type=int, default=256, help="pixels on the longer side, default: %(default)s")
-    parser.add_argument("--passes", default=PASSES, help="default: %(default)s")
+    parser.add_argument("--passes", default=",".join(PASSES), help="default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 

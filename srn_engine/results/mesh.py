@@ -14,13 +14,13 @@ from torch import Tensor
 
 from srn_engine.cameras import Camera, rays_of
 from srn_engine.errors import UserError
+from srn_engine.limits import LARGEST_MESH, SMALLEST_MESH
 from srn_engine.model.interfaces import NeuralScene, Rays, Scene
 from srn_engine.progress import Progress, Report
 from srn_engine.results.fusion import DepthView, Floats, fuse, reach_of, surface
 from srn_engine.results.rigs import Stand, around
 from srn_engine.train.run import CHUNK, render
 
-SMALLEST, RESOLUTION, LARGEST = 16, 128, 512  # points a side of the grid that is meshed
 VIEWS = 50
 MOST_POINTS = 10_000_000
 NEAR_BACKGROUND = 0.06  # how far a colour may be from an opaque background's and still belong to it
@@ -56,8 +56,10 @@ def extract(
 
     With `points`, a cloud of so many points, evenly spread over that surface. UserError where nothing solid is seen.
     """
-    if not SMALLEST <= resolution <= LARGEST:
-        raise UserError(f"A mesh needs a resolution of {SMALLEST} to {LARGEST} points a side, not {resolution}.")
+    if not SMALLEST_MESH <= resolution <= LARGEST_MESH:
+        raise UserError(
+            f"A mesh needs a resolution of {SMALLEST_MESH} to {LARGEST_MESH} points a side, not {resolution}."
+        )
     if points is not None and not 0 < points <= MOST_POINTS:
         raise UserError(f"A point cloud needs 1 to {MOST_POINTS} points, not {points}.")
     views = _look(scene, networks, around(stand.holding_all(), VIEWS, resolution), report)

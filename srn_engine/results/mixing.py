@@ -26,7 +26,7 @@ def mixed_scene(run: Run, weights: Mapping[str, float]) -> Scene:
     if len(pulling) == 1:
         return run.scene.scene(*pulling)
     codes = torch.stack([run.scene.code(number) for number in pulling])
-    return run.scene.condition(mixed_code(codes, torch.tensor(list(pulling.values())))[None])[0]
+    return run.scene.condition(mixed_code(codes, torch.tensor(list(pulling.values()), dtype=torch.float64))[None])[0]
 
 
 def mixed_code(codes: Tensor, weights: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def mixed_code(codes: Tensor, weights: Tensor) -> Tensor:
     a code would be shorter than any that was learned, and what it stands for fainter. Where there is no shortest arc,
     between opposite directions, the line is all there is.
     """
-    weights = (weights / weights.sum()).double()
+    weights = weights.double() / weights.double().sum()
     lengths = codes.norm(dim=1).cpu().double()
     length = float(weights @ lengths)
     # All that matters lies in the plane of the codes: shares of their directions stand for a direction.

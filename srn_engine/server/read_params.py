@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from srn_engine.cameras import LARGEST_SIDE, Camera
 from srn_engine.errors import UserError
+from srn_engine.limits import MOST_CANDIDATES, PASSES
 from srn_engine.previews import View
 from srn_engine.server.fields import Fields, InvalidParams, finite
 from srn_engine.server.folders import Folders
@@ -32,8 +33,6 @@ from srn_engine.server.storage import SentFile
 
 MAX_OFFERED = 4096  # files of one offer: some 500 kB
 MAX_MIXED = 1000  # instances
-MAX_CANDIDATES = 500  # cameras: some 250 kB
-PASSES = ("colour", "depth", "normal", "semantic")
 SPLITS = ("train", "val", "test")
 
 
@@ -103,8 +102,8 @@ def _mesh(fields: Fields, folders: Folders) -> Mesh:
 
 def _propose_views(fields: Fields, folders: Folders) -> ProposeViews:
     dataset, cameras = fields.folder("dataset", folders.to_read), fields.take("cameras")
-    if not isinstance(cameras, list) or not 1 <= len(cameras) <= MAX_CANDIDATES:
-        raise InvalidParams(f"`cameras` must be a list of 1 to {MAX_CANDIDATES} cameras.")
+    if not isinstance(cameras, list) or not 1 <= len(cameras) <= MOST_CANDIDATES:
+        raise InvalidParams(f"`cameras` must be a list of 1 to {MOST_CANDIDATES} cameras.")
     return ProposeViews(
         dataset,
         tuple(_camera(camera) for camera in cameras),
@@ -169,7 +168,7 @@ def _sent_file(value: object) -> SentFile:
 
 
 def _passes(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or any(name not in PASSES for name in value):
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name in PASSES for name in value):
         raise InvalidParams(f"`passes` must be a list out of {', '.join(PASSES)}.")
     if len(set(value)) < len(value):
         raise InvalidParams("`passes` names a pass twice.")

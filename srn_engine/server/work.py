@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from srn_engine.limits import MESH
 from srn_engine.server.job import Desk, Outcome, Work
 from srn_engine.server.params import Evaluate, Fit, JobParams, Mesh, ProposeViews, Render, Train
 from srn_engine.server.runs import LoadedRuns
@@ -73,14 +74,13 @@ def _fit(params: JobParams, desk: Desk, device: torch.device) -> Outcome:
 
 
 def _mesh(params: JobParams, desk: Desk, runs: LoadedRuns) -> Outcome:
-    from srn_engine.results.mesh import RESOLUTION, extract
+    from srn_engine.results.mesh import extract
     from srn_engine.results.rigs import stand_of
 
     assert isinstance(params, Mesh)
     start = time.perf_counter()
     run, scene = runs.scene(params.run, {params.instance: 1.0})
-    resolution = params.resolution or RESOLUTION
-    surface = extract(scene, run.scene, stand_of(run), resolution, params.points, desk)
+    surface = extract(scene, run.scene, stand_of(run), params.resolution or MESH, params.points, desk)
     names = ("vertices", "normals", "triangles", "colours", "labels")
     arrays = {name: array for name in names if (array := getattr(surface, name)) is not None}
     return Outcome({"seconds": time.perf_counter() - start, "watertight": surface.watertight}, arrays)

@@ -52,5 +52,5 @@ def trained_balls(balls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A run that nobody may change."""
     run = tmp_path_factory.mktemp("runs") / "balls"
     with _tiny_presets():
-        train(balls, run, TrainOptions(steps=375), torch.device("cpu"), silent)
+        train(balls, run, TrainOptions(steps=450), torch.device("cpu"), silent)
     return run

@@ -174,11 +174,13 @@ class RawClient:
 
 
 @contextmanager
-def raw_client(port: int, token: str | None = TOKEN, hello: bool = True) -> Iterator[RawClient]:
+def raw_client(port: int, token: str | None = TOKEN, hello: bool = True, max_queue: int = 16) -> Iterator[RawClient]:
+    """max_queue: frames that wait in the client until it reads them; more wait on their way."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     with connect(
-        f"ws://127.0.0.1:{port}", additional_headers=headers, proxy=None, compression=None, max_size=2**31
-    ) as websocket:
+        f"ws://127.0.0.1:{port}", additional_headers=headers, proxy=None, compression=None, max_size=2**31,
+        max_queue=max_queue,
+    ) as websocket:  # fmt: skip
         client = RawClient(websocket)
         if hello:
             client.ask("hello", protocol=PROTOCOL, client="test")

@@ -2,8 +2,9 @@
 
 `train` counts to `steps` in `seconds` and shows a preview at each step; its `preset` chooses how it ends: `save`
 (default; keeps its count when cancelled), `fail`, `essay` (an endless sentence), `bug`. `render` gives arrays that
-`picture` computes; its instance `slow` takes five seconds, `pickled` gives an array of Python objects, `huge` a result
-over the limit of a text frame. `mesh` gives a tetrahedron, `fit` and `propose_views` what they were asked with.
+`picture` computes; its instance `slow` takes five seconds, `slow-2` two and so on, `pickled` gives an array of Python
+objects, `huge` a result that a text frame could hold, but for what stands beside it. `mesh` gives a tetrahedron, `fit`
+and `propose_views` what they were asked with.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from srn_engine.progress import Cancelled, Progress
 from srn_engine.server import serve
 from srn_engine.server.job import Desk, Outcome
 from srn_engine.server.params import Evaluate, Fit, JobParams, Mesh, ProposeViews, Render, Train
+from srn_engine.server.protocol import MAX_RESULT
 from srn_engine.server.server import About
 
 
@@ -55,14 +57,15 @@ def train(params: JobParams, report: Desk) -> Outcome:
 def render(params: JobParams, report: Desk) -> Outcome:
     assert isinstance(params, Render)
     (instance, *_) = params.weights
-    if instance == "slow":
-        for step in range(500):
-            report(Progress(step / 500, "rendering"))
+    if instance.startswith("slow"):
+        steps = 100 * int(instance.removeprefix("slow").removeprefix("-") or 5)
+        for step in range(steps):
+            report(Progress(step / steps, "rendering"))
             time.sleep(0.01)
     if instance == "pickled":
         return Outcome({"seconds": 0.0}, {"colour": np.array([object()])})
     if instance == "huge":
-        return Outcome({"seconds": 0.0, "note": "x" * 2**20})
+        return Outcome({"seconds": 0.0, "note": "x" * MAX_RESULT})
     size = params.camera.intrinsics
     return Outcome({"seconds": 0.0}, {name: picture(name, size.width, size.height) for name in params.passes})
 

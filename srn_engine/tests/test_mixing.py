@@ -25,6 +25,8 @@ HALF = 0.5**0.5
         ([[1, 0], [-1, 0]], [1, 1], [0, 0]),  # no arc is the shortest
         ([[2, 0, 0], [0, 2, 0], [0, 0, 2]], [1, 1, 1], [2 / 3**0.5] * 3),
         ([[0, 0], [0, 2]], [1, 1], [0, 1]),
+        ([[0, 0], [0, 0]], [1, 3], [0, 0]),
+        ([[0, 3], [3, 0]], [0, 2], [3, 0]),
     ],
 )
 def test_codes_are_mixed_on_the_sphere(codes, weights, expected):
@@ -54,6 +56,7 @@ def test_a_scene_is_mixed_by_names_and_weights():
     assert radius(run, {"large": 3.0}) == pytest.approx(0.8, abs=2e-3)
     assert radius(run, {"small": 1.0, "large": 1.0, "middle": 0.0}) == pytest.approx(0.55, abs=2e-3)
     assert radius(run, {"small": 1.0, "large": 1.0, "middle": 2.0}) == pytest.approx(0.475, abs=2e-3)
+    assert radius(run, {"small": 1e-60, "large": 1e-60}) == pytest.approx(0.55, abs=2e-3), "their sum does not matter"
 
 
 @pytest.mark.parametrize(

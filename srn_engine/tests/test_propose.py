@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from srn_engine.cameras import Camera, Intrinsics
+from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.results.rigs import Stand, around
 from srn_engine.tests.scenes import write_ball
-from srn_engine.train.propose import choose, propose_views
+from srn_engine.train.propose import Budget, choose, propose_views, proposed
 
 CPU = torch.device("cpu")
 CAMERAS = around(Stand(distance=3.0), 40, 32)
@@ -23,7 +24,8 @@ def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_proposals_are_numbers_of_candidates_each_once(ball: Path):
-    found = propose_views(ball, None, CAMERAS, 5, 3.0, CPU, silent)
+    views = open_dataset(ball).views("train", "ball")
+    found = proposed(views, CAMERAS, 5, Budget(steps=20), CPU, silent)
     assert set(found) == {"views", "scores", "psnr"}
     assert len(found["views"]) == len(set(found["views"])) == 5 and set(found["views"]) <= set(range(40))
     assert len(found["scores"]) == 40 and min(found["scores"]) >= 0
@@ -52,6 +54,14 @@ def test_impossible_choices_get_a_sentence(ball: Path, count: int, cameras: list
         propose_views(ball, None, cameras, count, 1.0, CPU, silent)
 
 
+def test_candidates_where_views_were_captured_already(ball: Path):
+    """None is far from a view, so that none is better than another, and numbers stay numbers."""
+    views = open_dataset(ball).views("train", "ball")
+    found = proposed(views, views.cameras, 8, Budget(steps=2), CPU, silent)
+    assert sorted(found["views"]) == list(range(8))
+    assert np.isfinite(found["scores"]).all() and 0 < found["psnr"] <= 120
+
+
 def test_too_few_views_get_a_sentence(tmp_path: Path):
     few = write_ball(tmp_path / "few", train=3)
     with pytest.raises(UserError, match="3 train views; capture 4"):
@@ -70,9 +80,10 @@ def test_looking_can_be_stopped(ball: Path):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        propose_views(ball, None, CAMERAS, 1, 30.0, CPU, stop)
+        propose_views(ball, None, CAMERAS, 1, 5.0, CPU, stop)
 
 
-def test_candidates_of_any_size_and_shape(ball: Path):
+@pytest.mark.parametrize("instance", [None, "ball"])
+def test_candidates_of_any_size_and_shape(ball: Path, instance: str | None):
     wide = [Camera(camera.pose, Intrinsics(900.0, 900.0, 600.0, 200.0, 1200, 400)) for camera in CAMERAS[:4]]
-    assert len(propose_views(ball, "ball", wide, 4, 1.0, CPU, silent)["views"]) == 4
+    assert len(propose_views(ball, instance, wide, 4, 1.0, CPU, silent)["views"]) == 4

@@ -15,10 +15,14 @@ def test_the_example_trains_and_saves_a_view(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
     engine = EngineProcess("--device", "cpu", program=("-m", "srn_engine", "serve"))
+    # But for its training, which takes steps here: what seconds teach is the machine's doing.
+    text = (ROOT / "docs" / "protocol_client.py").read_text(encoding="utf-8")
+    assert text.count("seconds=5") == 1
+    program = tmp_path / "client.py"
+    program.write_text(text.replace("seconds=5", "steps=20"), encoding="utf-8")
     try:
-        program = [sys.executable, ROOT / "docs" / "protocol_client.py"]
         arguments = [token, str(engine.port), dataset, tmp_path / "run", tmp_path / "view.npy"]
-        done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
     finally:
         engine.kill()
     assert done.returncode == 0, done.stderr

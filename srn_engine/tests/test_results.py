@@ -13,6 +13,7 @@ from srn_engine.cli import main
 from srn_engine.data.dataset import Instance, LabelClass
 from srn_engine.data.images import read_exr
 from srn_engine.errors import UserError
+from srn_engine.limits import PASSES
 from srn_engine.model.presets import Choice, FastPreset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.results.poses import in_dataset_units, read_cameras
@@ -22,7 +23,7 @@ from srn_engine.tests.scenes import CLASSES, write_ball
 from srn_engine.tests.shapes import Balls
 from srn_engine.train import options
 from srn_engine.train.options import TrainOptions
-from srn_engine.train.run import PASSES, Run, RunInfo
+from srn_engine.train.run import Run, RunInfo
 from srn_engine.train.trainer import train
 
 CPU = torch.device("cpu")

@@ -92,7 +92,7 @@ def test_what_is_not_there_cannot_be_followed(client):
 
 def test_who_follows_a_render_keeps_it_alive(engine, client):
     with raw_client(engine.port) as other:
-        job = other.job("render", **RENDER | {"instance": "slow"})
+        job = other.job("render", **RENDER | {"instance": "slow-2"})
         other.until(job, "running")
         client.ask("follow", job=job)
     assert client.until(job, "done", "cancelled")["state"] == "done"
@@ -129,13 +129,16 @@ def test_a_mix_is_rendered_and_a_surface_sent(client):
 
 
 def test_a_client_that_reads_slowly_misses_previews_and_not_the_end(engine):
-    camera = CAMERA | {"width": 2048, "height": 1024}
-    with raw_client(engine.port) as slow, raw_client(engine.port) as quick:
-        job = slow.job("train", **TRAIN, seconds=3, steps=60, preview={"camera": camera})
+    camera = CAMERA | {"width": 1024, "height": 512}  # 8 MiB: few are held on their way
+    with raw_client(engine.port, max_queue=1) as slow, raw_client(engine.port) as quick:
+        job = slow.job("train", **LONG, preview={"camera": camera})
         quick.ask("follow", job=job)
-        quick.until(job, "done")
-        assert slow.until(job, "done")["result"]["steps"] == 60
-        assert 0 < len(slow.previews) <= len(quick.previews)
+        for _ in range(15):
+            quick.until_previewed(job)
+        end(quick, job)
+        assert slow.until(job, "cancelled", "done")["result"]["run"] == HERE
+        assert 0 < len(slow.previews) < 8
+        assert np.array_equal(slow.previews[-1][1]["colour"], picture("colour", 1024, 512)), "what comes is whole"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +159,7 @@ def test_a_client_that_reads_slowly_misses_previews_and_not_the_end(engine):
         ("follow", {"job": "1"}, "job"),
         ("fit", {"run": HERE, "dataset": HERE}, "fitted"),
         ("fit", {"run": HERE, "dataset": HERE, "fitted": HERE, "views": 0}, "views"),
+        ("fit", {"run": HERE, "dataset": HERE, "fitted": HERE, "views": 10**16}, "views"),
         ("mesh", {"run": HERE, "instance": "any", "points": 1.5}, "points"),
         ("propose_views", {"dataset": HERE, "cameras": [], "count": 1, "seconds": 1}, "cameras"),
         ("propose_views", {"dataset": HERE, "cameras": [CAMERA], "count": 2, "seconds": 1}, "count"),

@@ -12,22 +12,25 @@ RADII = {"small": 0.5, "large": 0.8}
 SEEN = CAMERA | {"pose": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -3], [0, 0, 0, 1]]}
 
 
+@pytest.fixture(scope="module")
+def engine():
+    with engine_process("--device", "cpu", program=("-m", "srn_engine", "serve")) as engine:
+        yield engine
+
+
 @pytest.fixture
-def client():
-    with (
-        engine_process("--device", "cpu", program=("-m", "srn_engine", "serve")) as engine,
-        raw_client(engine.port) as client,
-    ):
+def client(engine):
+    with raw_client(engine.port) as client:
         yield client
 
 
 def test_several_instances_are_trained_resumed_measured_and_rendered(client, tmp_path: Path):
     data = str(write_ball(tmp_path / "balls", train=3, test=1, size=16, balls=RADII))
     run = str(tmp_path / "run")
-    trained = client.until(client.job("train", dataset=data, run=run, steps=2), "done", "failed")
-    assert trained["result"]["steps"] == 2, trained
-    more = client.job("train", dataset=data, run=run, steps=4, resume=True)
-    assert client.until(more, "done", "failed")["result"]["steps"] == 4
+    trained = client.until(client.job("train", dataset=data, run=run, steps=1), "done", "failed")
+    assert trained["result"]["steps"] == 1, trained
+    more = client.job("train", dataset=data, run=run, steps=2, resume=True)
+    assert client.until(more, "done", "failed")["result"]["steps"] == 2
     job = client.job("evaluate", run=run, dataset=data, split="test")
     metrics = client.until(job, "done", "failed")["result"]["metrics"]
     assert set(metrics["instances"]) == set(RADII)
@@ -62,7 +65,7 @@ def test_a_training_of_several_shows_itself_and_its_instances_are_mixed_fitted_a
     arrays = client.arrays(done)
     assert isinstance(done["result"]["watertight"], bool) and len(arrays["vertices"]) == len(arrays["normals"]) > 0
     assert arrays["triangles"].max() < len(arrays["vertices"]) and arrays["triangles"].dtype == np.int32
-    job = client.job("fit", run=run, dataset=data, fitted=str(tmp_path / "fitted"), views=2)
+    job = client.job("fit", run=run, dataset=data, fitted=str(tmp_path / "fitted"), views=1)
     fitted = client.until(job, "done", "failed")["result"]
     assert [found["id"] for found in fitted["instances"]] == list(RADII) and fitted["run"] == str(tmp_path / "fitted")
     assert all(0 <= found["sure"] <= 1 and found["seen_psnr"] > 0 for found in fitted["instances"])

@@ -12,19 +12,21 @@ import torch
 
 from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Instance, LabelClass
+from srn_engine.limits import PASSES
 from srn_engine.model.fast.grid import FeatureGrid
 from srn_engine.model.fast.scene import FastScene
 from srn_engine.progress import Cancelled
 from srn_engine.server import work
+from srn_engine.server.fields import MAX_WORDS
 from srn_engine.server.jobs import ENDED_KEPT, JobQueue
 from srn_engine.server.params import Evaluate, Render, Train
-from srn_engine.server.protocol import MAX_TEXT
+from srn_engine.server.protocol import MAX_RESULT, MAX_TEXT, TooLarge, encode_notification, job_result
 from srn_engine.server.runs import RUNS_KEPT, LoadedRuns
 from srn_engine.server.work import engine_work, presets
 from srn_engine.train import run as run_module
 from srn_engine.train.evaluate import NAMES
 from srn_engine.train.options import TrainOptions
-from srn_engine.train.run import PASSES, Run, RunInfo
+from srn_engine.train.run import Run, RunInfo
 
 CPU = torch.device("cpu")
 SIZE = 12
@@ -184,3 +186,11 @@ def test_metrics_of_very_many_views_leave_room_in_the_frame():
     row = {"instance": "i" * 64, "view": "i" * 64 + " train 000000", **dict.fromkeys(NAMES, -0.12345678901234567)}
     several = {"metrics": {"views": [row] * work.MAX_ROWS, "instances": {str(n): row for n in range(work.MAX_ROWS)}}}
     assert ENDED_KEPT * len(json.dumps(several)) < MAX_TEXT
+
+
+def test_a_result_leaves_room_for_what_a_notification_tells_beside_it():
+    room = MAX_RESULT - len(json.dumps({"note": ""}))
+    beside = {"dataset": "é" * MAX_WORDS, "run": "é" * MAX_WORDS, "message": "é" * 1000}
+    encode_notification("job", beside | {"result": job_result({"note": "x" * room})})
+    with pytest.raises(TooLarge, match=f"A result of more than {MAX_RESULT} bytes is over the limit"):
+        job_result({"note": "x" * (room + 1)})

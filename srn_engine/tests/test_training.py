@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
+from srn_engine.limits import PASSES
 from srn_engine.model.fast import march
 from srn_engine.model.presets import Choice, FastPreset
 from srn_engine.progress import Cancelled, Progress, silent
@@ -19,7 +20,7 @@ from srn_engine.tests.scenes import ball_view, write_ball
 from srn_engine.train import options
 from srn_engine.train.evaluate import evaluate
 from srn_engine.train.options import TrainOptions
-from srn_engine.train.run import PASSES, Run
+from srn_engine.train.run import Run
 from srn_engine.train.trainer import train
 
 ROOT = Path(__file__).parents[2]
@@ -119,11 +120,11 @@ def test_a_resumed_training_ends_as_one_that_never_stopped(ball: Path, tmp_path:
 
 def test_the_way_of_other_devices_trains_as_well(ball: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The marcher that CUDA and MPS use, here on the processor: as good as the compiled one after as many steps."""
-    compiled = train(ball, tmp_path / "compiled", TrainOptions(steps=100), CPU, silent)
+    compiled = train(ball, tmp_path / "compiled", TrainOptions(steps=40), CPU, silent)
     monkeypatch.setattr(march._MarchOnProcessor, "apply", march.march_torch)
-    plain = train(ball, tmp_path / "plain", TrainOptions(steps=100), CPU, silent)
+    plain = train(ball, tmp_path / "plain", TrainOptions(steps=40), CPU, silent)
     assert plain["psnr"] > 24
-    assert plain["psnr"] == pytest.approx(compiled["psnr"], abs=1.0)
+    assert plain["psnr"] == pytest.approx(compiled["psnr"], abs=0.3)
 
 
 def test_a_cancelled_training_keeps_what_it_learned(ball: Path, tmp_path: Path):

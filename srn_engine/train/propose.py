@@ -19,6 +19,7 @@ from srn_engine.data.dataset import Views, over_white
 from srn_engine.data.rays import RayPool
 from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
+from srn_engine.limits import MOST_CANDIDATES
 from srn_engine.model.fast.scene import FastScene
 from srn_engine.model.presets import FastPreset
 from srn_engine.progress import Progress, Report, part_of
@@ -33,7 +34,6 @@ MEMBERS = 3
 SIZE = 40  # pixels of the longer side of a quick look
 LOOKING = 0.25  # of the time, for looking through the candidates; the rest is for training
 FEWEST = 4  # views, without which nothing can be left out
-MOST_CANDIDATES = 500
 TINY = 1e-12
 
 

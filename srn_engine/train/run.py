@@ -24,6 +24,7 @@ from torch import Tensor
 from srn_engine.cameras import Camera
 from srn_engine.data.dataset import Instance, LabelClass
 from srn_engine.errors import UserError
+from srn_engine.limits import PASSES
 from srn_engine.model.interfaces import NeuralScene, Rays, Rendered, Scene
 from srn_engine.model.presets import Preset, preset_from_json, preset_to_json
 from srn_engine.model.restore import restored
@@ -35,13 +36,6 @@ FORMAT, VERSION = "srn-run", 2
 CHUNK = 1 << 16  # rays rendered at once
 CPU_CHUNK = 1 << 13  # there: a render that nobody wants any more ends within some 20 ms
 TRIES, PAUSE = 20, 0.1  # seconds between two, where a file cannot be replaced at once
-# By name: the channels and the type.
-PASSES = {
-    "colour": ((4,), np.float32),
-    "depth": ((), np.float32),
-    "normal": ((3,), np.float32),
-    "semantic": ((), np.uint8),
-}
 
 
 @dataclass(frozen=True)
