@@ -82,7 +82,7 @@ def class_of_chairs(window: Window) -> Iterator[float]:
     yield from window.press(srn.capture_views)
     yield from window.work_to_end("capture")
     yield from window.focus("SRN_PT_train", "SRN_PT_train_progress")
-    settings().seconds = 120.0
+    settings().seconds = 300.0
     yield from window.press(srn.train)
     yield from window.work_to_end("train")
     yield from window.picture("chairs-trained", "VIEW_3D")
@@ -119,7 +119,6 @@ def new_chair(window: Window) -> Iterator[float]:
     for camera in [one for one in scene.objects if one.type == "CAMERA"]:
         bpy.data.objects.remove(camera)
     add_camera(scene, Vector((0.0, 0.0, 0.4)), 0.8)
-    settings().collection = None
     for item in chair.all_objects:
         item.select_set(True)
     yield from window.frame(f"seat.{CHAIRS:03d}", 2.2)
@@ -127,7 +126,7 @@ def new_chair(window: Window) -> Iterator[float]:
     yield from window.work_to_end("fit")
     yield from window.press(srn.render_view)
     yield from window.work_to_end("render")
-    yield from window.focus("SRN_PT_fit")
+    yield from window.focus("SRN_PT_fit", "SRN_PT_render")
     yield from window.picture("chairs-fitted", "VIEW_3D")
     yield from window.picture_of("SRN Labels", "labels-predicted")
     yield from window.press(srn.extract_geometry)

@@ -114,6 +114,11 @@ def what_to_capture(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
     collection = settings_of(context.scene).collection
     if collection is not None:
         return list(collection.all_objects), collection.name
+    return selected_objects(context)
+
+
+def selected_objects(context: Any) -> tuple[Sequence[bpy.types.Object], str]:
+    """The selected objects, and the name to remember; none where nothing is selected."""
     selected = list(context.view_layer.objects.selected)  # context.selected_objects is not there without a window
     if not selected:
         return [], ""

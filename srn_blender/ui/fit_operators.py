@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from ..capture.background import in_background
-from ..capture.instance import instance_id
+from ..capture.instance import Instance, instance_id
 from ..capture.matched import matched_view, place_of, write_matched
 from ..capture.rigs.scene_cameras import collection_cameras
 from ..capture.session import capture_steps
@@ -20,7 +20,7 @@ from ..engine.fetching import RENDERED
 from ..errors import UserError
 from ..results import view
 from . import tasks
-from .capture_operator import capture_settings, instances_to_capture, what_to_capture
+from .capture_operator import capture_settings, selected_objects
 from .capture_task import CaptureTask
 from .engine_choice import open_engine
 from .long_work import LongWork, take_step
@@ -115,14 +115,15 @@ class SRN_OT_fit(LongWork, bpy.types.Operator):
 
 def _captured(context: Any, run: Path) -> tuple[tasks.Task, Path]:
     """The selected objects through the scene's cameras: the work, and the folder for the fitted run."""
-    objects, source = what_to_capture(context)
+    objects, source = selected_objects(context)  # the panel Capture may still have the class
     if not objects:
-        raise UserError("Select the object to fit, or choose a collection.")
+        raise UserError("Select the object to fit.")
     settings = capture_settings(context.scene)
     collection_cameras(context.scene, settings.camera_collection)  # says what is wrong before anything is written
     folder = _new_folder(run, source)
     few = replace(settings, root=_views_of(folder), rig="cameras", hold_out=0, passes=("rgba",), labels="none")
-    steps = capture_steps(context.scene, instances_to_capture(context), replace(few, classes=()), anew=True)
+    new = Instance(instance_id(source), source, objects, settings_of(context.scene).align)
+    steps = capture_steps(context.scene, [new], replace(few, classes=()), anew=True)
     # By this name it is ended where the file is saved or another one opened.
     views = tasks.Task.latest["capture"] = CaptureTask(steps)
     return views, folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import tasks
+from .capture_operator import selected_objects
 from .panel_parts import SidebarPanel, task_status
 from .properties import settings_of
 
@@ -24,4 +25,12 @@ class SRN_PT_fit(SidebarPanel):
                 column.prop(settings, "fit_radius")
         if not tasks.running("fit"):
             self.layout.operator("srn.fit", icon="MOD_SHRINKWRAP")
-        task_status(self.layout, "fit", "Finds a new object of the run's class from a few views.")
+        task_status(self.layout, "fit", _what(context))
+
+
+def _what(context: Any) -> str:
+    """What a press would do."""
+    if settings_of(context.scene).fit_source == "images":
+        return "Finds what pictures show in the run's class."
+    name = selected_objects(context)[1]
+    return f"Finds '{name}' in the run's class." if name else "Select a new object of the run's class."
