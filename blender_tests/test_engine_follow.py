@@ -56,6 +56,20 @@ def test_previews_arrive_and_change_with_the_camera(other) -> None:
         engine.wait(handle, 20)
 
 
+def test_of_the_previews_that_wait_only_the_newest_of_each_training_is_shown(other) -> None:
+    with connected(other.port) as engine:
+        outcomes = [Outcome(), Outcome()]
+        short = TRAIN | {"seconds": 1.0, "steps": 50, "preview": {"camera": SMALL}}
+        first, second = [outcome.run(engine, "train", short) for outcome in outcomes]
+        poll_until(engine, lambda: first.number is not None and second.number is not None)
+        before = [len(outcome.previews) for outcome in outcomes]
+        time.sleep(4.0)  # Blender is busy until both have ended
+        engine.poll()
+        assert first.state == second.state == "done"
+        for outcome, count in zip(outcomes, before, strict=True):
+            assert len(outcome.previews) == count + 1 and outcome.previews[-1][0] == 49
+
+
 def test_a_blender_that_was_closed_finds_its_training_and_follows_it(other) -> None:
     with connected(other.port) as engine:
         lost = Outcome()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-import pytest
 
 from blender_tests.engine_harness import ROOT
 from blender_tests.render_harness import (
@@ -20,9 +18,7 @@ from blender_tests.render_harness import (
     directly,
     linear,
     place,
-    registered,
     render,
-    trained_run,
 )
 from blender_tests.scenes import read_image
 from srn_blender import compat
@@ -40,17 +36,6 @@ scene.frame_set(int(sys.argv[2]))
 scene.render.filepath = sys.argv[3]
 bpy.ops.render.render(write_still=True)
 """
-
-
-@pytest.fixture
-def run() -> Path:
-    return trained_run()
-
-
-@pytest.fixture
-def scene(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    with registered(monkeypatch) as prepared:
-        yield prepared
 
 
 def test_the_slider_mixes_two_instances(scene: Any, run: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from srn_blender.results.placed import placed_in, region_of
 from srn_blender.results.placed_run import placed_run
 from srn_blender.results.placed_view import parts
 from srn_blender.results.viewport_pace import BUDGETS, LEAST, Pace
+from srn_blender.ui import train_watch
+from srn_blender.ui.placed_panel import problem_of
 
 INSTANCES = [
     {"id": "chair", "source": "Chair", "centre": [1.0, 2.0, 3.0], "scale": 2.0},
@@ -113,6 +115,23 @@ def test_a_run_is_read_again_only_where_it_has_changed(run: Path, monkeypatch: p
     for _ in range(2):
         with pytest.raises(UserError, match="not a run of this version"):
             placed_run(run)
+
+
+def test_the_panel_says_what_was_seen_and_never_looks_itself(scene: Any, run: Path) -> None:
+    bpy.ops.srn.place_instance()
+    settings = bpy.context.object.srn
+    settings.second = "stool"
+    assert problem_of(settings) == ""
+    changed = DESCRIBED | {"instances": INSTANCES[:1]}
+    (run / "run.json").write_text(json.dumps(changed), encoding="utf-8")
+    assert problem_of(settings) == "", "nobody has looked since"
+    train_watch.look(scene)
+    assert problem_of(settings) == "Choose another instance: the run holds none named 'stool'."
+    settings.run_path = str(run / "gone")
+    scene.srn.run_path = ""  # also where no run is in mind
+    assert problem_of(settings) == ""
+    train_watch.look(scene)
+    assert problem_of(settings).startswith("Train first")
 
 
 def test_where_an_instance_can_be_seen() -> None:

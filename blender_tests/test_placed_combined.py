@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,21 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.render_harness import BOX_CENTRE, place, registered, render, trained_run
+from blender_tests.render_harness import BOX_CENTRE, place, render
 from blender_tests.scenes import add_plane, emission, read_image
 from srn_blender import compat
-from srn_blender.results import combined
+from srn_blender.results import combined, compositor, images
+from srn_blender.ui.properties import settings_of
 
 WHITE, YELLOW = (0.8, 0.8, 0.8), (0.7, 0.6, 0.0)
 MIDDLE = 24, 32
 
 
 @pytest.fixture
-def run() -> Path:
-    return trained_run()
-
-
-@pytest.fixture
-def scene(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def scene(scene: Any, run: Path) -> Any:
     """The placed box, rendered by Cycles, which does not see it; a world without light."""
-    with registered(monkeypatch) as prepared:
-        place(prepared, run)
-        prepared.render.film_transparent = True
-        yield prepared
+    place(scene, run)
+    return scene
 
 
 def by_cycles(scene: Any) -> None:
@@ -124,3 +117,61 @@ def test_it_is_undone(scene: Any, tmp_path: Path) -> None:
     scene.render.engine = "SRN"
     with pytest.raises(RuntimeError, match="Choose the scene that Cycles renders"):
         bpy.ops.srn.combine()
+
+
+def compare(scene: Any) -> None:
+    compositor.build(scene, "WIPE", depth_range=0.5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((combined.combine, combined.remove), (compare, compositor.remove)),
+        ((compare, compositor.remove), (combined.combine, combined.remove)),
+    ],
+    ids=["compared later", "combined later"],
+)
+def test_a_comparison_in_the_same_scene_stays_whole(scene: Any, tmp_path: Path, first: Any, second: Any) -> None:
+    """The one built last is the picture, and the other is it again once that is gone."""
+    by_cycles(scene)
+    wall(scene, YELLOW, -3.0)
+    neural = np.full((48, 64, 4), (0.0, 0.2, 0.8, 1.0), np.float32)
+    images.show({"colour": neural}, 1.0, [[0.0, 0.0, 0.0]])
+    alone = []
+    for build, remove in (first, second):
+        build(scene)
+        alone.append(still(scene, tmp_path))
+        remove(scene)
+    assert np.abs(alone[0] - alone[1])[MIDDLE].max() > 0.1 and all(picture.any() for picture in alone)
+    first[0](scene)
+    second[0](scene)
+    np.testing.assert_allclose(still(scene, tmp_path), alone[1], atol=1e-5)
+    first[0](scene)
+    np.testing.assert_allclose(still(scene, tmp_path), alone[0], atol=1e-5)
+    second[0](scene)
+    second[1](scene)
+    np.testing.assert_allclose(still(scene, tmp_path), alone[0], atol=1e-5)
+
+
+def test_what_is_linked_later_is_shown_as_well(scene: Any, run: Path, tmp_path: Path) -> None:
+    """The Scene Collection is each scene's own, and what lies in it follows by Place Instance and by Combine."""
+    by_cycles(scene)
+    bpy.ops.srn.combine()
+    second: Any = combined.second_scene(scene)
+    (box,) = (one for one in second.collection.objects if one.type == "EMPTY")
+    scene.collection.objects.unlink(box)
+    settings_of(scene).run_path = str(run)
+    assert bpy.ops.srn.place_instance(instance="ball") == {"FINISHED"}
+    ball = bpy.context.object
+    assert set(second.collection.objects) == set(scene.collection.objects) == {ball, scene.camera}
+    ball.location = BOX_CENTRE
+    seen = still(scene, tmp_path)[MIDDLE]
+    assert seen[3] > 0.5 and seen[1] > seen[0], "the green ball, not the red box"
+    inner = bpy.data.collections.new("Inner")
+    scene.collection.children.link(inner)
+    inner.objects.link(ball)
+    scene.collection.objects.unlink(ball)
+    scene.view_layers[0].layer_collection.children["Inner"].exclude = True
+    assert bpy.ops.srn.combine() == {"FINISHED"}
+    assert list(second.collection.children) == [inner] and ball.name not in second.collection.objects
+    assert not still(scene, tmp_path).any(), "excluded in the first scene, and so in the second"

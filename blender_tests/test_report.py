@@ -17,7 +17,7 @@ from blender_tests.engine_harness import TOKEN
 from blender_tests.results_harness import Trained
 from blender_tests.test_other_computer import Host
 from srn_blender.engine.engine import engine
-from srn_blender.ui import report_operators, tasks
+from srn_blender.ui import report_operators, runs_list, tasks, train_watch
 from srn_blender.ui.properties import settings_of
 
 
@@ -28,7 +28,10 @@ def ball(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trained]:
 
 def test_a_report_measures_the_test_views(ball: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = bpy.context.scene
+    shutil.rmtree(ball.run / "report", ignore_errors=True)  # another module's
+    train_watch.look(scene)
     assert bpy.ops.srn.report() == {"FINISHED"}
+    assert runs_list.seen().report.page == report_operators.page_of(scene), "the panel knows at once"
     assert "over the test views" in tasks.Task.latest["report"].message
     means = report_operators.means_of(scene)
     assert (
@@ -43,8 +46,9 @@ def test_a_report_measures_the_test_views(ball: Trained, monkeypatch: pytest.Mon
     checkpoint = ball.run / "checkpoint.safetensors"
     before = checkpoint.stat()
     os.utime(checkpoint, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
-    monkeypatch.setattr(report_operators, "PATIENCE", 0.0)
     assert report_operators.is_outdated(scene), "trained on since"
+    train_watch.look(scene)
+    assert runs_list.seen().report == report_operators._known(scene), "what panels show in a window"
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert bpy.ops.srn.report_open() == {"FINISHED"}

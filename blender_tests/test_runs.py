@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import struct
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,6 +175,24 @@ def test_deleting_never_follows_links(tmp_path: Path) -> None:
     assert sorted(path.name for path in real.iterdir()) == sorted(
         ["run.json", "checkpoint.safetensors", "training-500.safetensors", "metrics.jsonl"]
     )
+
+
+def test_deleting_never_goes_into_junctions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows tells them: folders, but for their tag. On Windows it is a real one."""
+    folder = write_run(tmp_path / "run")
+    real = write_run(folder / "previous" if os.name != "nt" else tmp_path / "real")
+    if os.name == "nt":
+        import _winapi
+
+        _winapi.CreateJunction(str(real), str(folder / "previous"))
+    else:
+        lstat = os.lstat
+        told = SimpleNamespace(st_mode=stat.S_IFDIR | 0o777, st_reparse_tag=runs.JUNCTION)
+        monkeypatch.setattr(runs.os, "lstat", lambda path: told if Path(path) == real else lstat(path))
+    assert runs.delete_run(folder) == ["previous"]
+    assert (real / "run.json").is_file() and (real / "checkpoint.safetensors").is_file()
+    with pytest.raises(UserError, match="is a link"):
+        runs.delete_run(folder / "previous")
 
 
 def test_history_comes_from_the_file_and_goes_on_with_news(tmp_path: Path) -> None:

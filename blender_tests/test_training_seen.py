@@ -187,6 +187,9 @@ def test_training_again_never_overwrites_from_the_panel(settings) -> None:
     assert Path(settings.run_path) == first.with_name("cube") and settings.active_run == 0
     assert bpy.ops.srn.run_new() == {"FINISHED"} and Path(settings.run_path) == first.with_name("cube-2")
     assert settings.active_run == -1, "there is no such run yet"
+    for place in (-1, 2, 2**31 - 1):  # there are two
+        settings.active_run = place
+        assert Path(settings.run_path) == first.with_name("cube-2"), "no such place, no other run"
     assert bpy.ops.srn.run_new(name="other") == {"FINISHED"} and Path(settings.run_path) == first.with_name("other")
     settings.run_path = str(first.with_name("run-2"))
     assert bpy.ops.srn.run_delete() == {"FINISHED"} and not first.with_name("run-2").exists()

@@ -19,7 +19,7 @@ from .compare_group import CYCLES, CYCLES_DEPTH, GROUP, MASK, NEEDED
 
 LAYERS, OUTPUT = "SRN Render Layers", "SRN Output"
 OURS = (LAYERS, GROUP, OUTPUT)  # the nodes in the scene's own tree
-MASKS = "MASK"
+LABELLED, MASKS = "LABELS", "MASK"  # the modes that need labels
 
 # What there is to look at: the mode, the group's output, and what it shows.
 MODES = (
@@ -27,7 +27,7 @@ MODES = (
     ("DIFFERENCE", compare_group.DIFFERENCE, "How far the two colours are apart, as a heat map"),
     ("DEPTH", compare_group.DEPTH, "Cycles' depth on the left, the neural one on the right; bright is near"),
     ("DEPTH_ERROR", compare_group.DEPTH_ERROR, "How far the two depths are apart, as a heat map"),
-    ("LABELS", compare_group.LABELS, "The neural labels in their colours, laid over Cycles' picture"),
+    (LABELLED, compare_group.LABELS, "The neural labels in their colours, laid over Cycles' picture"),
     (MASKS, "Class Mask", "White where the neural view sees the chosen class"),
 )
 
@@ -82,6 +82,12 @@ def group_node(scene: bpy.types.Scene) -> Any:
     """The comparison's node in the scene's compositor, None where there is none."""
     tree: Any = compat.existing_compositor_tree(scene)
     return tree.nodes.get(GROUP) if tree is not None else None
+
+
+def can_show(scene: bpy.types.Scene, mode: str, chosen: str = "") -> bool:
+    """Whether the comparison that is there has an output for `mode`."""
+    node = group_node(scene)
+    return node is not None and _output_of(mode, chosen) in node.outputs
 
 
 def is_built(scene: bpy.types.Scene) -> bool:

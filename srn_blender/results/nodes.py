@@ -40,13 +40,13 @@ def new_group(name: str) -> Any:
 
 
 def give_output_back(scene: bpy.types.Scene) -> None:
-    """Lets an output take effect again that was in the scene's tree before ours, which is gone.
+    """Lets an output take effect again that was in the scene's tree before ours, which is gone: of several the newest.
 
     Where there is none, compositing is turned off: a tree without an output gives an empty picture.
     """
     tree: Any = compat.existing_compositor_tree(scene)
     others = [node for node in tree.nodes if node.bl_idname == compat.COMPOSITOR_OUTPUT]
     if others:
-        compat.activate_compositor_output(tree, others[0])
+        compat.activate_compositor_output(tree, others[-1])
     else:
         scene.render.use_compositing = False

@@ -52,6 +52,12 @@ def placed_run(folder: Path) -> PlacedRun:
     return known
 
 
+def last_read(folder: Path) -> PlacedRun | UserError | None:
+    """What `placed_run` found last, None where it was never asked; for panels, as it leaves the disk alone."""
+    known = _read.get(folder)
+    return known[1] if known is not None else None
+
+
 def _parse(folder: Path) -> PlacedRun:
     described = describe_run(folder)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAX_HEADER = 2**26  # bytes of what a checkpoint says of itself
 TAIL = 4096  # bytes at the end of the metrics that hold their last line
 LONGEST_NAME = 100
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+JUNCTION = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT, which only Windows' Python has
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 TRAINED, PAUSED, THERE, BROKEN = "trained", "paused", "there", "broken"
@@ -117,7 +119,7 @@ def _stamp(folder: Path) -> frozenset[tuple[str, int, int]]:
             own = [(entry.name, entry.stat()) for entry in entries if _is_own(entry.name)]
     except OSError:  # gone, or being written
         return frozenset()
-    return frozenset((name, stat.st_mtime_ns, stat.st_size) for name, stat in own)
+    return frozenset((name, found.st_mtime_ns, found.st_size) for name, found in own)
 
 
 def _read(folder: Path, names: set[str]) -> RunSummary | None:
@@ -245,17 +247,26 @@ def delete_run(folder: Path) -> list[str]:
     Links are never followed. Returns the names of what was left, which others have put there. UserError where a file
     cannot be deleted; what a run is known by goes last, so that it can be tried again.
     """
-    if folder.is_symlink():
+    if _is_link(folder):
         raise UserError(f"{folder} is a link: delete it in the file manager.")
     try:
         for inner, is_own in ((PREVIOUS, _is_own), (REPORT, IN_REPORT.__contains__), (".fetched", FETCHED.fullmatch)):
-            if not (folder / inner).is_symlink():
+            if not _is_link(folder / inner):
                 _delete(folder / inner, is_own)
         return _delete(folder, _is_own)
     except OSError as error:
         raise UserError(
             f"{error.filename} cannot be deleted ({error.strerror}): stop the engine, then try again."
         ) from (error)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a path is a link, or a junction of Windows; Path.is_junction came with Python 3.12."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == JUNCTION
 
 
 def _delete(folder: Path, is_own: Callable[[str], Any]) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import UserError
 from . import images, plot
+from .placed_run import placed_run
 from .runs import METRICS, RunReader, RunSummary
 from .runs_history import History
+from .runs_report import Report, read_report
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,12 +20,14 @@ class Seen:
     """What there was at the last look.
 
     runs: those in the folder of `run`, the run in mind. summary: of the run in mind, None where there is none.
-    picture: how it was trained (`plot.draw`), None where nothing is known of that; encoded: the same as a file.
+    report: its report. picture: how it was trained (`plot.draw`), None where nothing is known of that; encoded: the
+    same as a file.
     """
 
     run: Path
     runs: tuple[RunSummary, ...] = ()
     summary: RunSummary | None = None
+    report: Report = field(default_factory=Report)
     picture: plot.Array | None = None
     encoded: images.Encoded | None = None
 
@@ -36,14 +42,15 @@ class RunWatch:
         self._drawn_of: object = None
         self._drawn: tuple[plot.Array | None, images.Encoded | None] = (None, None)
 
-    def begin(self, run: Path, live: History | None) -> bool:
+    def begin(self, run: Path | None, live: History | None, placed: Path | None = None) -> bool:
         """Begins a look at a run and its neighbours; False where the last one still goes on.
 
-        live: how its training goes, where that is known better than from its files.
+        live: how its training goes, where that is known better than from its files. placed: the run of an instance, to
+        be known to `placed_run.last_read`.
         """
         if self._thread is not None:
             return False
-        self._thread = threading.Thread(target=self._look, args=(run, live), name="srn runs", daemon=True)
+        self._thread = threading.Thread(target=self._look, args=(run, live, placed), name="srn runs", daemon=True)
         self._thread.start()
         return True
 
@@ -60,9 +67,13 @@ class RunWatch:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _look(self, run: Path, live: History | None) -> None:
-        summary = self._reader.read(run)
-        self._found = Seen(run, self._reader.list(run.parent), summary, *self._draw(run, live))
+    def _look(self, run: Path | None, live: History | None, placed: Path | None) -> None:
+        if placed is not None:
+            with contextlib.suppress(UserError):  # which is known then as well
+                placed_run(placed)
+        if run is not None:
+            summary = self._reader.read(run)
+            self._found = Seen(run, self._reader.list(run.parent), summary, read_report(run), *self._draw(run, live))
 
     def _draw(self, run: Path, live: History | None) -> tuple[plot.Array | None, images.Encoded | None]:
         """The plot, drawn again only when there is more to show."""

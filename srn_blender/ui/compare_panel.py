@@ -31,6 +31,9 @@ class SRN_PT_compare(SidebarPanel):
         settings = settings_of(context.scene)
         column = self.columns()
         column.prop(settings, "compare_mode")
+        missing = why_missing(context.scene)
+        if missing:
+            sentence(self.layout, missing, "ERROR")
         if settings.compare_mode in ("WIPE", "DEPTH"):
             column.prop(settings, "compare_wipe", slider=True)
         elif settings.compare_mode in SCALES:
@@ -81,6 +84,16 @@ class SRN_PT_compare(SidebarPanel):
             column.label(text=name, icon_value=compare_swatches.icon(colour), translate=False)
         if len(classes) > MOST_SWATCHES:
             column.label(text=f"and {len(classes) - MOST_SWATCHES} more", translate=False)
+
+
+def why_missing(scene: bpy.types.Scene) -> str:
+    """Why the render does not show what is chosen, in a sentence; empty where it does."""
+    settings = settings_of(scene)
+    if settings.compare_mode in (compositor.LABELLED, compositor.MASKS) and not view.shown_classes():
+        return "Choose another comparison: the neural view has no labels."
+    if not compositor.can_show(scene, settings.compare_mode, settings.compare_class):
+        return "Press Rebuild: the comparison was built before there was this to show."
+    return ""
 
 
 def _number(value: float) -> str:

@@ -81,11 +81,11 @@ def task_status(layout: Any, kind: str, otherwise: str) -> None:
 
 
 def redraw() -> None:
-    """Draws the preferences and the sidebar of every 3D view again, but not the views, which may be slow to draw."""
+    """Draws preferences, properties and the 3D views' sidebars again, but not the views, which may be slow to draw."""
     manager: Any = bpy.context.window_manager
     for window in manager.windows:
         for area in window.screen.areas:
-            if area.type == "PREFERENCES":
+            if area.type in ("PREFERENCES", "PROPERTIES"):
                 area.tag_redraw()
             elif area.type == "VIEW_3D":
                 for region in area.regions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -9,9 +10,11 @@ import bpy
 from ..errors import UserError
 from ..results import combined
 from ..results.placed import folder_of_instance
-from ..results.placed_run import placed_run
+from ..results.placed_run import last_read
 from .panel_parts import SidebarPanel, sentence
 from .placed_operators import active_instance
+
+_drawn: Path | None = None
 
 
 class SRN_PT_placed(SidebarPanel):
@@ -67,17 +70,26 @@ def draw_instance(column: Any, settings: Any) -> None:
         row.operator("srn.share_remove", text="", icon="X").index = index
     if settings.second:
         column.operator("srn.share_add", icon="ADD")
-    problem = _problem(settings)
+    problem = problem_of(settings)
     if problem:
         sentence(column, problem, "ERROR")
 
 
-def _problem(settings: Any) -> str:
-    """Why this cannot be shown, in a sentence; empty where it can."""
+def run_drawn() -> Path | None:
+    """The run of the instance that was drawn last; `train_watch` looks at it, as nothing here touches the disk."""
+    return _drawn
+
+
+def problem_of(settings: Any) -> str:
+    """Why this cannot be shown, in a sentence; empty where it can, and where it was not looked at yet."""
+    global _drawn
     try:
-        run = placed_run(folder_of_instance(settings.id_data))
+        _drawn = folder_of_instance(settings.id_data)
     except UserError as error:
         return str(error)
+    run = last_read(_drawn)
+    if run is None or isinstance(run, UserError):
+        return str(run or "")
     named = (settings.instance, settings.second, *(share.instance for share in settings.further))
     unknown = [name for name in named if name and name not in run.sources]
     return f"Choose another instance: the run holds none named '{unknown[0]}'." if unknown else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,15 @@ import bpy
 from ..engine.errand import FolderRead, JobRequest
 from ..engine.fetching import DESCRIBED, FETCHED
 from ..errors import UserError
-from ..results.runs import MEANS, PAGE, REPORT
+from ..results.runs import MEANS, REPORT
+from ..results.runs_report import Report, read_report
 from ..results.view import stamp_of
-from . import tasks
+from . import runs_list, tasks
 from .engine_choice import open_engine
 from .long_work import LongWork
 from .properties import folder_of, settings_of
-from .runs_list import run_in_mind
 
 SPLIT = "test"
-PATIENCE = 2.0  # seconds before the disk is looked at again
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a run's report. outdated: whether the run was trained on since."""
-
-    page: Path | None = None
-    means: dict[str, float | None] = field(default_factory=dict)
-    outdated: bool = False
-
-
-_looked: dict[Path, tuple[float, Known]] = {}  # the run asked for last, when it was looked at, and what was found
 
 
 class SRN_OT_report(LongWork, bpy.types.Operator):
@@ -60,6 +45,7 @@ class SRN_OT_report(LongWork, bpy.types.Operator):
         def done(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
             means = result["metrics"]["mean"]
             keep_means(run, means, stamp)
+            runs_list.take_report(run, read_report(run))
             told = f"PSNR {means['psnr']:.1f} dB over the {SPLIT} views" if means["psnr"] is not None else "Measured"
             return f"{told}. Next: Open Report."
 
@@ -102,28 +88,15 @@ def is_outdated(scene: bpy.types.Scene | None) -> bool:
     return _known(scene).outdated
 
 
-def _known(scene: bpy.types.Scene | None) -> Known:
-    """What is known of the report of the run in mind; panels ask often, and the disk may be far away."""
-    run = run_in_mind(scene)
+def _known(scene: bpy.types.Scene | None) -> Report:
+    """What is known of the report of the run in mind. Panels ask it, so in a window it is what was seen last."""
+    run = runs_list.run_in_mind(scene)
     if run is None:
-        return Known()
-    when, known = _looked.get(run, (-PATIENCE, Known()))
-    if time.monotonic() - when >= PATIENCE:
-        known = _look(run)
-        _looked.clear()
-        _looked[run] = time.monotonic(), known
-    return known
-
-
-def _look(run: Path) -> Known:
-    page = run / REPORT / PAGE
-    if not page.is_file():
-        return Known()
-    try:
-        kept = json.loads((run / REPORT / MEANS).read_text(encoding="utf-8"))
-        return Known(page, dict(kept["means"]), kept["stamp"] != stamp_of(run))
-    except (OSError, ValueError, KeyError, TypeError):  # made by srn-engine, or meddled with: the page can be opened
-        return Known(page)
+        return Report()
+    if bpy.app.background:
+        return read_report(run)
+    found = runs_list.seen()
+    return found.report if found is not None and found.run == run else Report()
 
 
 def keep_means(run: Path, means: Mapping[str, Any], stamp: str) -> None:
@@ -132,7 +105,6 @@ def keep_means(run: Path, means: Mapping[str, Any], stamp: str) -> None:
     UserError where the disk does not take them.
     """
     path = run / REPORT / MEANS
-    _looked.clear()
     try:
         path.write_text(json.dumps({"means": dict(means), "stamp": stamp}), encoding="utf-8")
     except OSError as error:

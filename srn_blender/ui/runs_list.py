@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from bpy.props import CollectionProperty, PointerProperty
 
 from ..errors import UserError
 from ..results.runs import RunSummary
+from ..results.runs_report import Report
 from ..results.runs_watch import Seen
 from .properties import folder_of, settings_of
 
@@ -60,6 +62,13 @@ def take(found: Seen) -> None:
         items.clear()
         for name in names:
             items.add().name = name
+
+
+def take_report(run: Path, report: Report) -> None:
+    """Shows a report that was made just now, before the next look."""
+    global _seen
+    if _seen is not None and _seen.run == run:
+        _seen = replace(_seen, report=report)
 
 
 def runs_of(context: Any) -> Any:

@@ -30,7 +30,9 @@ def _get_run(settings: Any) -> int:
 
 
 def _set_run(settings: Any, place: int) -> None:
-    settings.run_path = sibling(settings.run_path, _names()[place])
+    names = _names()
+    if 0 <= place < len(names):  # a script may set any number
+        settings.run_path = sibling(settings.run_path, names[place])
 
 
 def _is_camera(settings: Any, candidate: bpy.types.Object) -> bool:

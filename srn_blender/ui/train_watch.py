@@ -11,9 +11,11 @@ from typing import Any
 import bpy
 
 from ..engine.engine import READY, engine
+from ..errors import UserError
 from ..results import images, plot
-from ..results.runs_watch import RunWatch
-from . import runs_list, tasks
+from ..results.placed_run import PlacedRun, last_read
+from ..results.runs_watch import RunWatch, Seen
+from . import placed_panel, runs_list, tasks
 from .image_editors import draw_again
 from .panel_parts import redraw
 from .train_icons import PLOT, clear_icon, set_icon
@@ -28,6 +30,7 @@ _watch = RunWatch()
 _looked = 0.0
 _shown: plot.Array | None = None
 _asked_for: object = None  # the run and the engine's state at the last question for trainings
+_placed: PlacedRun | UserError | None = None  # what was known of the placed instance that was drawn last
 _under_way: Path | None = None  # the run that the engine trains, by its answer
 
 
@@ -36,8 +39,8 @@ def look(scene: Any) -> None:
     global _looked
     _looked = 0.0
     run = runs_list.run_in_mind(scene)
-    if bpy.app.background and run is not None:
-        _watch.begin(run, _live(run))
+    if bpy.app.background:
+        _watch.begin(run, _live(run), placed_panel.run_drawn())
         _watch.end(timeout=60.0)
         _take(run)
 
@@ -79,32 +82,39 @@ def _timer() -> float:
     task = latest_training()
     if task is not None:
         task.tend()
-    if run is None:
+    placed = placed_panel.run_drawn()
+    if run is None and placed is None:
         return TIMER_SECONDS
     _take(run)
-    _look_for_trainings(run)
+    if run is not None:
+        _look_for_trainings(run)
     found = runs_list.seen()
-    is_new = found is None or found.run != run
-    if (is_new or time.monotonic() - _looked > LOOK_SECONDS) and _watch.begin(run, _live(run)):
+    is_new = run is not None and (found is None or found.run != run)
+    if (is_new or time.monotonic() - _looked > LOOK_SECONDS) and _watch.begin(run, _live(run), placed):
         _looked = time.monotonic()
     return TIMER_SECONDS
 
 
-def _live(run: Path) -> Any:
+def _live(run: Path | None) -> Any:
     """How a run's training goes, where this Blender follows it."""
     task = latest_training()
     return task.history if task is not None and task.run == run else None
 
 
-def _take(run: Path) -> None:
+def _take(run: Path | None) -> None:
     """Shows what a look has found, unless another run is in mind by now."""
-    global _shown
+    global _shown, _placed
     found = _watch.take()
+    drawn = placed_panel.run_drawn()
+    placed = last_read(drawn) if drawn is not None else None
+    if placed is not _placed:
+        _placed = placed
+        redraw()
     if found is None or found.run != run:
         return
     before = runs_list.seen()
     runs_list.take(found)
-    if before is None or (before.runs, before.summary) != (found.runs, found.summary) or found.picture is not _shown:
+    if before is None or _told(before) != _told(found) or found.picture is not _shown:
         redraw()
     if found.picture is not _shown:
         _shown = found.picture
@@ -114,6 +124,11 @@ def _take(run: Path) -> None:
             set_icon(PLOT, _shown)
             if IMAGE in bpy.data.images and found.encoded is not None:
                 draw_again(images.place(IMAGE, found.encoded))
+
+
+def _told(found: Seen) -> tuple[object, ...]:
+    """What the panels say of it in words."""
+    return found.runs, found.summary, found.report
 
 
 def register() -> None:
