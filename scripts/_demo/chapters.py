@@ -131,8 +131,9 @@ def new_chair(window: Window) -> Iterator[float]:
     yield from window.picture_of("SRN Labels", "labels-predicted")
     yield from window.press(srn.extract_geometry)
     yield from window.work_to_end("geometry")
-    bpy.context.object.location.x += 1.2
-    yield from window.frame(bpy.context.object.name, 3.0)
+    mesh: Any = next(item for item in scene.objects if item.name.endswith("Surface"))
+    mesh.location.x += 1.2
+    yield from window.frame(mesh.name, 3.0)
     yield from window.shade("MATERIAL", 6.0)
     yield from window.focus("SRN_PT_geometry")
     yield from window.picture("chairs-mesh", "VIEW_3D")

@@ -78,7 +78,7 @@ def _draw_running(layout: Any, context: Any, task: TrainTask) -> None:
 
 
 def describe(task: TrainTask) -> list[str]:
-    """Step, speed, loss and PSNR of a training that runs, on lines that fit the sidebar."""
+    """Step, speed, loss, PSNR and what else a training that runs tells, on lines that fit the sidebar."""
     history = task.history
     if task.number is None or not task.message.startswith("Step"):
         return [task.message]
@@ -86,7 +86,8 @@ def describe(task: TrainTask) -> list[str]:
     metrics = [f"Loss {history.loss.last:.2g}"] if history.loss.last is not None else []
     if history.psnr.last is not None:
         metrics.append(f"PSNR {history.psnr.last:.1f} dB")
-    return [f"Step {history.step}{speed}", *([", ".join(metrics)] if metrics else [])]
+    notes = [note[:1].upper() + note[1:] for note in task.message.split("; ")[1:]]
+    return [f"Step {history.step}{speed}", *([", ".join(metrics)] if metrics else []), *notes]
 
 
 class SRN_PT_train_progress(SidebarPanel):

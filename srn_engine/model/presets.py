@@ -2,7 +2,7 @@
 of the 2019 system in `model/paper/preset.py`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -39,17 +39,20 @@ class FastPreset:
     seconds: float = 60.0
 
 
+CODE_SECONDS = 120.0  # after which codes have learned most, on two cores
+
+
 @dataclass(frozen=True)
 class FastManyPreset:
     """`fast` for many instances: grids generated from latent codes.
 
-    channels, side: a code is a grid of so many numbers at side³ places, and generates 2 · side corners a side. hidden:
-    width of the generator. encoder_widths: channels of the encoder from fine to coarse. guess_after: the part of the
-    training in which codes and generator learn; in the rest the encoder learns to guess codes from at most
-    `guess_views` views. guess_rays: in each batch of guesses. smooth_weight, guess_smooth_weight, empty_weight: what
-    neighbouring corners that differ count, and density where there is no code. fit_steps, fit_rate: how a new
-    instance's code is fitted beyond the guess; with less than `fit_from_views` views it is not, for to fit one view
-    alone made others worse. The rest is as in FastPreset.
+    channels, side: a code is a grid of so many numbers at side³ places, and generates 2 · side corners a side.
+    hidden: width of the generator. encoder_widths: channels of the encoder from fine to coarse. guess_after: the
+    part of the training in which codes and generator learn, or more where it is short (`within`); in the rest the
+    encoder learns to guess codes from at most `guess_views` views. guess_rays: in each batch of guesses.
+    smooth_weight, guess_smooth_weight, empty_weight: what neighbouring corners that differ count, and density where
+    there is no code. fit_steps, fit_rate: how a new instance's code is fitted beyond the guess; with less than
+    `fit_from_views` views it is not, for to fit one view alone made others worse. The rest is as in FastPreset.
     """
 
     channels: int = 16
@@ -82,6 +85,10 @@ class FastManyPreset:
     def corners(self) -> int:
         """Corners of the grid along each axis."""
         return 2 * self.side
+
+    def within(self, seconds: float) -> "FastManyPreset":
+        """The same for a training of so many seconds, in which the known instances come before new ones."""
+        return replace(self, guess_after=max(self.guess_after, min(0.5, CODE_SECONDS / seconds)))
 
 
 Preset = FastPreset | FastManyPreset | PaperPreset

@@ -12,8 +12,10 @@ from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.model.fast.codes import Layout
 from srn_engine.model.interfaces import Rays
+from srn_engine.model.presets import FastManyPreset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.tests import foreign
+from srn_engine.train import trainer
 from srn_engine.train.evaluate import evaluate
 from srn_engine.train.fit import FitOptions, fit
 from srn_engine.train.learners import begun
@@ -35,6 +37,20 @@ def test_a_training_is_watched_with_instances_that_it_learns(tmp_path: Path):
     folders = {"cars_train": "ab", "cars_train_val": "ab", "cars_val": "cd"}
     views = _Validation.read(open_dataset(foreign.write_instances(tmp_path, folders)), silent).views
     assert {instance for instance, _, _ in views} == {"a", "b"}
+
+
+def test_what_is_learned_is_told_in_turn(balls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trainer, "REPORT_EVERY", 0.0)
+    told: list[str] = []
+    train(balls, tmp_path / "run", TrainOptions(steps=10), CPU, lambda progress: told.append(progress.message))
+    steps = [message.partition("; ")[2] for message in told if message.startswith("Step")]
+    assert set(steps) == {"learning its instances", "learning to guess new instances"} and sorted(steps) == steps
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(60.0, 0.5), (300.0, 0.4), (1200.0, 0.12), (None, 0.12)])
+def test_the_less_time_the_more_of_it_is_for_the_known_instances(seconds: float | None, share: float):
+    preset = FastManyPreset() if seconds is None else FastManyPreset().within(seconds)
+    assert preset.guess_after == pytest.approx(share)
 
 
 def test_guesses_leave_what_was_learned_as_it_is(balls: Path, tmp_path: Path):

@@ -115,6 +115,9 @@ class FastManyLearner(Learner):
         pool = self.pools.pool(number)
         return self._code_loss(number, pool) if fraction < self.preset.guess_after else self._guess_loss(pool)
 
+    def learning(self, fraction: float) -> str:
+        return "learning its instances" if fraction < self.preset.guess_after else "learning to guess new instances"
+
     def limit_gradients(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.scene.encoder.parameters(), _LONGEST)
 

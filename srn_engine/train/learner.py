@@ -43,6 +43,10 @@ class Learner(ABC):
     def between(self, fraction: float) -> None:  # noqa: B027  (most do nothing)
         """What is done after each step; `fraction` of the training is over."""
 
+    def learning(self, fraction: float) -> str:
+        """What is learned when `fraction` of the training is over, where that changes; else empty."""
+        return ""
+
     def warm_up(self) -> None:  # noqa: B027
         """Compiles what is compiled on first use, and changes nothing."""
 

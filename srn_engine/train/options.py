@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from srn_engine.errors import UserError
-from srn_engine.model.presets import PRESETS, Preset
+from srn_engine.model.presets import PRESETS, FastManyPreset, Preset
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ class TrainOptions:
         if self.steps is not None and self.steps <= 0:
             raise UserError("A training needs more than zero steps.")
         choice = PRESETS[self.preset]
-        return changed(choice.one if instances == 1 else choice.many, self.changes)
+        preset = choice.one if instances == 1 else choice.many
+        if isinstance(preset, FastManyPreset) and self.seconds is not None:
+            preset = preset.within(self.seconds)
+        return changed(preset, self.changes)
 
     def continued(self, given: "TrainOptions") -> "TrainOptions":
         """These options with the budget of `given`, where it has one."""

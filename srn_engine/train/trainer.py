@@ -179,5 +179,6 @@ class _Watch:
         fraction, seconds = self.fraction, self.seconds
         quality = "" if self.psnr is None else f", PSNR {self.psnr:.1f} dB"
         eta = seconds / fraction - seconds if fraction > 0.01 else None
-        trouble = f"; no preview: {self.previewer.trouble}" if self.previewer and self.previewer.trouble else ""
-        self.report(Progress(fraction, f"Step {self.learner.steps}{quality}{trouble}", eta, self._metrics()))
+        trouble = f"no preview: {self.previewer.trouble}" if self.previewer and self.previewer.trouble else ""
+        told = filter(None, (f"Step {self.learner.steps}{quality}", self.learner.learning(fraction), trouble))
+        self.report(Progress(fraction, "; ".join(told), eta, self._metrics()))
