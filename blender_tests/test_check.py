@@ -16,21 +16,46 @@ SIZE = 64
 FOCAL = SIZE * 50 / 36
 
 
-def observe(pose):
-    """A dented ball with a bar through it, by sphere tracing: exact depth, no renderer involved."""
+def box(points, half, rounding):
+    return np.linalg.norm(np.maximum(np.abs(points) - half, 0), axis=-1) - rounding
+
+
+def dented(points):
+    """How far a dented ball with a bar through it is."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    ball = np.linalg.norm(points, axis=-1) - 0.7 + 0.05 * np.sin(6 * x) * np.sin(6 * y) * np.sin(6 * z)
+    return np.minimum(ball, box(points - (0.1, 0, 0.2), (0.95, 0.12, 0.12), 0.02))
+
+
+def thin(points):
+    """How far a ball beside a thin plate is."""
+    return np.minimum(
+        np.linalg.norm(points - (0, 0.5, 0), axis=-1) - 0.4, box(points - (0, -0.4, 0), (0.5, 0.5, 0), 0.01)
+    )
+
+
+def observe(pose, shape=dented):
+    """A shape by sphere tracing: exact depth, no renderer involved."""
     camera = Camera(pose, FOCAL, FOCAL, SIZE / 2, SIZE / 2, SIZE, SIZE)
     rows, columns = np.mgrid[:SIZE, :SIZE]
     rays = camera.unproject(np.stack([columns + 0.5, rows + 0.5], -1), np.ones(rows.shape)) - camera.position
     depth = np.full(rows.shape, 1.5)
     for _ in range(400):
-        points = camera.position + rays * depth[..., None]
-        x, y, z = np.moveaxis(points, -1, 0)
-        ball = np.linalg.norm(points, axis=-1) - 0.7 + 0.05 * np.sin(6 * x) * np.sin(6 * y) * np.sin(6 * z)
-        outside = np.maximum(np.abs(points - (0.1, 0, 0.2)) - (0.95, 0.12, 0.12), 0)
-        bar = np.linalg.norm(outside, axis=-1) - 0.02
-        depth = depth + 0.4 * np.minimum(ball, bar)
-    hit = (np.minimum(ball, bar) < 1e-3) & (depth < 5)
+        away = shape(camera.position + rays * depth[..., None])
+        depth = depth + 0.4 * away
+    hit = (away < 1e-3) & (depth < 5)
     return Observed(camera, np.where(hit, depth, 0).astype(np.float32))
+
+
+def look_from(turn, rise):
+    """The pose of a camera that looks at the middle; turn, rise: degrees around it and above it."""
+    turn, rise = np.radians(turn), np.radians(rise)
+    forward = -np.array([np.cos(rise) * np.cos(turn), np.cos(rise) * np.sin(turn), np.sin(rise)])
+    right = np.array([-np.sin(turn), np.cos(turn), 0.0])
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], -1)
+    pose[:3, 3] = -2.8 * forward
+    return pose
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +100,12 @@ def test_right_poses_pass(views):
 )
 def test_wrong_poses_are_noticed(views, spoil):
     assert check(views, spoil).warning
+
+
+def test_the_other_side_of_something_thin_says_nothing():
+    above, beside, below = (observe(look_from(turn, rise), thin) for turn, rise in ((0, 55), (15, 55), (0, -55)))
+    result = check_poses([(above, beside), (above, below)])
+    assert result.warning is None and result.weakest > 0.9 and result.points > 100
 
 
 def test_too_little_to_tell_is_said(views):

@@ -83,27 +83,37 @@ def check_poses(pairs: Sequence[tuple[Observed, Observed]]) -> CheckResult:
 def _differences(a: Observed, b: Observed) -> Array:
     """For the points of `a` that `b` should see: how far the two depths lie apart, in pixels; inf beside b's shape."""
     rows, columns = np.nonzero(_smooth(a))
-    points = a.camera.unproject(np.stack([columns + 0.5, rows + 0.5], -1), a.depth[rows, columns])
+    points = _points(a, rows, columns)
+    # Of a thin thing the two sides lie closer than HIDDEN: a surface that is turned away from the other view is hidden.
+    across, down = _points(a, rows, columns + 1) - points, _points(a, rows + 1, columns) - points
+    outwards = np.cross(down, across)
+    outwards *= np.sign((outwards * (a.camera.position - points)).sum(-1, keepdims=True))
+    faces = (outwards * (b.camera.position - points)).sum(-1) > 0
     x, y, expected = np.moveaxis(b.camera.project(points), -1, 0)
     height, width = b.depth.shape
     # The four pixels around the point, which lies between their centres.
     with np.errstate(invalid="ignore"):
         left, top = np.floor(x - 0.5), np.floor(y - 0.5)
         inside = (expected > 0) & (left >= 0) & (top >= 0) & (left < width - 1) & (top < height - 1)
-    x, y, expected, left, top = (values[inside] for values in (x, y, expected, left, top))
+    x, y, expected, left, top, faces = (values[inside] for values in (x, y, expected, left, top, faces))
     row, column = top.astype(int), left.astype(int)
     around = np.stack([b.depth[row + i, column + j] for i in (0, 1) for j in (0, 1)], -1).astype(np.float64)
     missed = (around == 0).all(-1)
     flat = (around > 0).all(-1) & (np.ptp(around, -1) * b.camera.fl_x < STEEPEST * around.max(-1))
     # Inverse depth is linear over a flat surface's picture.
-    right, down = x - 0.5 - left, y - 0.5 - top
-    weights = np.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], -1)
+    u, v = x - 0.5 - left, y - 0.5 - top
+    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], -1)
     seen = 1 / np.where(flat, (weights / np.where(around > 0, around, 1)).sum(-1), 1)
-    visible = flat & (expected - seen < HIDDEN)
+    visible = flat & faces & (expected - seen < HIDDEN)
     differences: Array = np.abs(expected - seen) / seen * b.camera.fl_x
     differences[missed] = np.inf
     compared: Array = differences[visible | missed]
     return compared
+
+
+def _points(view: Observed, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """What the middles of these pixels see, (N, 3)."""
+    return view.camera.unproject(np.stack([columns + 0.5, rows + 0.5], -1), view.depth[rows, columns])
 
 
 def _smooth(view: Observed) -> NDArray[np.bool_]:
