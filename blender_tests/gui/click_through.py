@@ -95,7 +95,7 @@ def inspect():
 
 
 def train():
-    settings().seconds = 25.0
+    settings().seconds = 15.0
     yield from press_button("srn.train(")  # not the views to train with, srn.train_views
     yield from wait_for(lambda: so_far("train") > 0.3, 90, "a third of the training")
     yield from picture("07_training")

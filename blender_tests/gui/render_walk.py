@@ -112,11 +112,11 @@ def orbit():
     gui.move(x, y)
     window.event_simulate(type="MIDDLEMOUSE", value="PRESS", x=x, y=y)
     began = time.perf_counter()
-    for step in range(100):
-        x += 4 if step < 50 else -3
+    for step in range(60):
+        x += 4 if step < 40 else -3
         gui.move(x, y)
         yield 0.03
-        if step == 60:
+        if step == 50:
             shot("02_orbiting")
     seconds = time.perf_counter() - began
     window.event_simulate(type="MIDDLEMOUSE", value="RELEASE", x=x, y=y)

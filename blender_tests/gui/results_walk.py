@@ -62,7 +62,7 @@ def prepare():
     chosen = settings()
     chosen.dataset_path, chosen.run_path = str(OUT / "dataset"), str(OUT / "run")
     chosen.train_views, chosen.val_views, chosen.test_views = 14, 1, 2
-    chosen.size, chosen.samples, chosen.seconds = 64, 4, 25.0
+    chosen.size, chosen.samples, chosen.seconds = 64, 4, 15.0
     if not (OUT / "run" / "run.json").is_file():
         run(bpy.ops.srn.capture_views, "INVOKE_DEFAULT")
         yield from end_of("capture", 240)
