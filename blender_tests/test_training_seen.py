@@ -124,6 +124,8 @@ def test_the_preview_follows_the_training_and_the_camera(settings) -> None:
     assert np.array_equal(shown(), unseen), "nobody looks"
     first_line, second_line = train_panel.describe(task)
     assert first_line.startswith("Step ") and first_line.endswith("steps/s") and second_line.startswith("Loss ")
+    task.message = "Step 9, PSNR 20.1 dB; learning to guess new instances; no preview: too large."  # as of a class
+    assert train_panel.describe(task)[2:] == ["Learning to guess new instances", "No preview: too large."]
     bpy.ops.srn.cancel(kind="train")
     step_until_end(task)
     assert "kept" in task.message

@@ -103,7 +103,7 @@ def press_button(wanted):
             _lowest.clear()
             yield from scroll_by(scroll)
         side = gui.region("UI")
-        place = yield from _find(wanted, gui.area(), side, side.x + side.width * 0.3)
+        place = yield from _find(wanted, gui.area(), side, side.x + side.width * 0.3, _lowest.get("y"))
         if place is not None:
             _lowest["y"] = place[1] + 120
             gui.click(*place)
@@ -131,11 +131,13 @@ def find_in(editor, wanted):
     return place
 
 
-def _find(wanted, area, region, x):
-    """Moves the pointer over a region until it is over a button; its place, None where there is none."""
+def _find(wanted, area, region, x, likely=None):
+    """Moves the pointer over a region until it is over a button; its place, None where there is none.
+
+    likely: the height from which on it is looked for downwards first.
+    """
     rows = range(region.y + region.height - 10, region.y, -ROW)
-    likely = _lowest.get("y", rows.start)
-    for y in sorted(rows, key=lambda y: (y > likely, -y)):
+    for y in sorted(rows, key=lambda y: (likely is not None and y > likely, -y)):
         gui.move(x, y)
         for _ in range(3):  # the panel may be drawn again and again meanwhile, and the pointer's news wait for that
             yield 0.04

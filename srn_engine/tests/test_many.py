@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from srn_engine.data.readers import open_dataset
 from srn_engine.errors import UserError
 from srn_engine.model.fast.codes import Layout
 from srn_engine.model.interfaces import Rays
-from srn_engine.model.presets import FastManyPreset
+from srn_engine.model.presets import PRESETS, FastManyPreset
 from srn_engine.progress import Cancelled, Progress, silent
 from srn_engine.tests import foreign
-from srn_engine.train import trainer
+from srn_engine.train import options, trainer
 from srn_engine.train.evaluate import evaluate
 from srn_engine.train.fit import FitOptions, fit
 from srn_engine.train.learners import begun
@@ -48,9 +49,13 @@ def test_what_is_learned_is_told_in_turn(balls: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("seconds", "share"), [(60.0, 0.5), (300.0, 0.4), (1200.0, 0.12), (None, 0.12)])
-def test_the_less_time_the_more_of_it_is_for_the_known_instances(seconds: float | None, share: float):
-    preset = FastManyPreset() if seconds is None else FastManyPreset().within(seconds)
-    assert preset.guess_after == pytest.approx(share)
+def test_the_less_time_the_more_of_it_is_for_the_known_instances(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, share: float
+):
+    monkeypatch.setattr(options, "PRESETS", PRESETS)
+    assert cast(FastManyPreset, TrainOptions(seconds=seconds).resolve(3)).guess_after == pytest.approx(share)
+    chosen = TrainOptions(seconds=seconds, changes={"guess_after": 0.3})
+    assert cast(FastManyPreset, chosen.resolve(3)).guess_after == 0.3, "what was chosen comes first"
 
 
 def test_guesses_leave_what_was_learned_as_it_is(balls: Path, tmp_path: Path):
