@@ -1,5 +1,6 @@
 """Real trainings that show themselves: what is seen, how often, and what it costs them."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,32 @@ def test_large_previews_take_a_tenth_of_the_time_and_no_more(
         renders.now += 0.02  # a step
     assert renders.began[0] == pytest.approx(previewer.PAUSE, abs=0.03), "before it there is but fog"
     np.testing.assert_allclose(np.diff(renders.began), every, atol=0.03)
+
+
+def test_large_previews_of_a_real_training_leave_it_its_time(
+    ball: Path, camera: Camera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    began: list[float] = []
+    spent, render = 0.0, Run.render
+
+    def timed(self, instance, camera, *rest):
+        nonlocal spent
+        start = time.perf_counter()
+        if camera.intrinsics.width == 192:  # else it is rendered to measure the training
+            began.append(start)
+        try:
+            return render(self, instance, camera, *rest)
+        finally:
+            spent += time.perf_counter() - start
+
+    monkeypatch.setattr(previewer.Run, "render", timed)
+    size = camera.intrinsics
+    large = Camera(camera.pose, Intrinsics(6 * size.fl_x, 6 * size.fl_y, 96, 96, 192, 192))
+    onlooker = Onlooker(View(large))
+    result = train(ball, tmp_path / "run", TrainOptions(seconds=6), CPU, silent, previews=onlooker)
+    assert len(onlooker.shown) >= 2 and spent < 0.2 * result["seconds"], "a tenth, and the one that it ends with"
+    steps = [step for step, _ in onlooker.shown]
+    assert steps == sorted(set(steps)) and min(np.diff(began)) > 0.45, "twice a second is enough"
 
 
 @pytest.mark.parametrize(

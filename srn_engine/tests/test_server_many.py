@@ -65,7 +65,7 @@ def test_a_training_of_several_shows_itself_and_its_instances_are_mixed_fitted_a
     arrays = client.arrays(done)
     assert isinstance(done["result"]["watertight"], bool) and len(arrays["vertices"]) == len(arrays["normals"]) > 0
     assert arrays["triangles"].max() < len(arrays["vertices"]) and arrays["triangles"].dtype == np.int32
-    job = client.job("fit", run=run, dataset=data, fitted=str(tmp_path / "fitted"), views=1)
+    job = client.job("fit", run=run, dataset=data, fitted=str(tmp_path / "fitted"), views=2)
     fitted = client.until(job, "done", "failed")["result"]
     assert [found["id"] for found in fitted["instances"]] == list(RADII) and fitted["run"] == str(tmp_path / "fitted")
     assert all(0 <= found["sure"] <= 1 and found["seen_psnr"] > 0 for found in fitted["instances"])
